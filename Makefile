@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The commands of people. What the kernel's build system reads is Kbuild.
+#
+#   make            build the modules         make test    host and guest tests
+#   make run        the demonstration         make bench   beside AF_INET
+#   make guest CMD='…'                        make shell
+#
+# Each command makes what it lacks. `make help` says more.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+S := scripts
+
+# What a person says on make's command line reaches the scripts as environment.
+export CMD FILES OUT MODE NIC NICOPTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
+export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS SCRIPTS FAMILY RUNNER KDIR
+# KERNEL names the guest's kernel; the scripts use that name for a directory.
+KERNEL_KIND := $(or $(KERNEL),stock)
+export KERNEL_KIND
+
+.PHONY: modules
+modules: setup
+	@$(S)/build-modules
+
+.PHONY: modules_install
+modules_install: modules
+	@$(S)/install-modules
+
+.PHONY: setup
+setup:
+	@$(S)/setup
+
+.PHONY: tools
+tools: setup
+	@$(S)/build-tools
+
+.PHONY: guest
+guest: $(if $(NOLOAD),setup,modules) tools
+	@qemu/run
+
+.PHONY: shell
+shell: $(if $(NOLOAD),setup,modules) tools
+	@SHELL_MODE=1 qemu/run
+
+.PHONY: run
+run: modules tools
+	@$(S)/demo
+
+.PHONY: check
+check: setup
+	@$(S)/check
+
+.PHONY: test
+test: setup
+	@$(S)/test
+
+.PHONY: bench
+bench: modules tools
+	@$(S)/bench
+
+.PHONY: packetdrill test-debug
+packetdrill:
+	@echo "rustnet: 'make packetdrill' is not there yet: the runner has not been written" >&2; exit 1
+test-debug:
+	@echo "rustnet: 'make test-debug' is not there yet: there is no debug kernel" >&2; exit 1
+
+# The cache stays: the root and the kernel do not depend on this checkout.
+.PHONY: clean
+clean:
+	@$(S)/clean
+
+.PHONY: help
+help:
+	@sed -n '/^# qemu\/run:/,/^set /{ s/^# \{0,1\}//; /^set /!p }' qemu/run
