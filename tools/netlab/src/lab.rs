@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Two ends and a link between them.
+//!
+//! ```text
+//!   lo:    one namespace                    127.0.0.1 ──── 127.0.0.1
+//!   veth:  namespace A  10.77.0.1  va ═════════════ vb  10.77.0.2  namespace B
+//!   nic:   namespace A  10.78.0.1  e1000 ══ hub ══ e1000  10.78.0.2  namespace B
+//! ```
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use anyhow::Result;
+
+use crate::family::Family;
+use crate::ktap::skip;
+use crate::ns::Namespace;
+use crate::sock::Sock;
+
+/// Which link to lay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// The loopback device of one namespace.
+    Lo,
+    /// A veth pair between two namespaces.
+    Veth,
+    /// Two e1000s of the guest on one hub.
+    Nic,
+}
+
+impl FromStr for Link {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "lo" => Ok(Link::Lo),
+            "veth" => Ok(Link::Veth),
+            "nic" => Ok(Link::Nic),
+            _ => Err(format!("{s:?} is no link: lo, veth or nic")),
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Link::Lo => "lo",
+            Link::Veth => "veth",
+            Link::Nic => "nic",
+        })
+    }
+}
+
+/// One end of a link: a place to make sockets.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Where its sockets live.
+    pub ns: Arc<Namespace>,
+    /// Its address.
+    pub ip: Ipv4Addr,
+    /// The device that leads to the other end.
+    pub dev: String,
+    /// That device's Ethernet address; zeros on loopback.
+    pub mac: [u8; 6],
+}
+
+impl End {
+    /// A TCP socket of the family, here.
+    pub fn tcp(&self, family: Family) -> Result<Sock> {
+        self.ns.enter(|| Sock::tcp(family)).with_context(|| format!("socket({family}, STREAM)"))
+    }
+
+    /// A UDP socket of the family, here.
+    pub fn udp(&self, family: Family) -> Result<Sock> {
+        self.ns.enter(|| Sock::udp(family)).with_context(|| format!("socket({family}, DGRAM)"))
+    }
+
+    /// This end's address with a port.
+    pub fn at(&self, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, port)
+    }
+}
+
+/// Two ends joined by a link.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// The link between them.
+    pub link: Link,
+    /// Where clients usually sit.
+    pub a: End,
+    /// Where servers usually sit.
+    pub b: End,
+}
+
+impl Lab {
+    /// Lays the link in namespaces of its own.
+    pub fn new(link: Link) -> Result<Lab> {
+        match link {
+            Link::Lo => Lab::lo(),
+            Link::Veth => Lab::veth(),
+            Link::Nic => Lab::nic(),
+        }
+    }
+
+    fn lo() -> Result<Lab> {
+        let ns = Arc::new(Namespace::new()?);
+        let end = End { ns, ip: Ipv4Addr::LOCALHOST, dev: "lo".into(), mac: [0; 6] };
+        Ok(Lab { link: Link::Lo, a: end.clone(), b: end })
+    }
+
+    fn veth() -> Result<Lab> {
+        let (a, b) = (Namespace::new()?, Namespace::new()?);
+        // Fixed addresses make captures from two runs comparable.
+        let (mac_a, mac_b) = ([2, 0, 0, 0, 0, 0x0a], [2, 0, 0, 0, 0, 0x0b]);
+        a.ip(&format!(
+            "link add va address 02:00:00:00:00:0a type veth \
+             peer name vb address 02:00:00:00:00:0b netns {}\n\
+             addr add 10.77.0.1/24 dev va\n\
+             link set va up",
+            b.path()
+        ))?;
+        b.ip("addr add 10.77.0.2/24 dev vb\nlink set vb up")?;
+        let end = |ns, ip, dev: &str, mac| End { ns: Arc::new(ns), ip, dev: dev.into(), mac };
+        Ok(Lab {
+            link: Link::Veth,
+            a: end(a, Ipv4Addr::new(10, 77, 0, 1), "va", mac_a),
+            b: end(b, Ipv4Addr::new(10, 77, 0, 2), "vb", mac_b),
+        })
+    }
+
+    fn nic() -> Result<Lab> {
+        let cards = e1000s();
+        let [.., one, two] = cards.as_slice() else {
+            return Err(skip("needs two e1000s on one hub"));
+        };
+        let (a, b) = (Namespace::new()?, Namespace::new()?);
+        let host = Namespace::current()?;
+        // The kernel hands physical devices back to the first namespace when ours is gone.
+        host.ip(&format!("link set {one} netns {}\nlink set {two} netns {}", a.path(), b.path()))?;
+        a.ip(&format!("addr add 10.78.0.1/24 dev {one}\nlink set {one} up"))?;
+        b.ip(&format!("addr add 10.78.0.2/24 dev {two}\nlink set {two} up"))?;
+        let end = |ns: Namespace, ip, dev: &str| -> Result<End> {
+            let mac = ns.enter(|| mac_of(dev))?;
+            Ok(End { ns: Arc::new(ns), ip, dev: dev.into(), mac })
+        };
+        let lab = Lab {
+            link: Link::Nic,
+            a: end(a, Ipv4Addr::new(10, 78, 0, 1), one)?,
+            b: end(b, Ipv4Addr::new(10, 78, 0, 2), two)?,
+        };
+        for end in [&lab.a, &lab.b] {
+            crate::wait::until("carrier on the e1000", || {
+                let text = end.ns.run(&["ip", "-o", "link", "show", "dev", &end.dev]).ok()?;
+                text.contains("LOWER_UP").then_some(())
+            })?;
+        }
+        Ok(lab)
+    }
+}
+
+/// Names of the e1000s in the first namespace, in order.
+fn e1000s() -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+        let driver = std::fs::read_link(entry.path().join("device/driver"));
+        let is = driver.is_ok_and(|d| d.to_string_lossy().contains("e1000"));
+        if is {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The Ethernet address of a device in the calling thread's namespace.
+fn mac_of(dev: &str) -> Result<[u8; 6]> {
+    let out = std::process::Command::new("ip").args(["-o", "link", "show", "dev", dev]).output()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let word = text.split_whitespace().skip_while(|w| *w != "link/ether").nth(1);
+    let word = word.with_context(|| format!("no link/ether in {text:?}"))?;
+    let mut mac = [0; 6];
+    for (byte, hex) in mac.iter_mut().zip(word.split(':')) {
+        *byte = u8::from_str_radix(hex, 16)?;
+    }
+    Ok(mac)
+}
