@@ -32,6 +32,7 @@
 #include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
+#include <linux/skbuff_ref.h>
 #include <linux/slab.h>
 #include <linux/sockios.h>
 #include <linux/splice.h>
@@ -76,10 +77,8 @@ const gfp_t RUST_CONST_HELPER___GFP_NOWARN = __GFP_NOWARN;
 const size_t RUST_CONST_HELPER_MAX_TCP_HEADER = MAX_TCP_HEADER;
 const size_t RUST_CONST_HELPER_LL_MAX_HEADER = LL_MAX_HEADER;
 const size_t RUST_CONST_HELPER_SMP_CACHE_BYTES = SMP_CACHE_BYTES;
-const size_t RUST_CONST_HELPER_SKB_DATAREF_SHIFT = SKB_DATAREF_SHIFT;
 const size_t RUST_CONST_HELPER_MAX_SKB_FRAGS = MAX_SKB_FRAGS;
 const unsigned long RUST_CONST_HELPER_HZ = HZ;
-const unsigned long RUST_CONST_HELPER_SKB_DST_NOREF = SKB_DST_NOREF;
 const netdev_features_t RUST_CONST_HELPER_NETIF_F_SG = NETIF_F_SG;
 const netdev_features_t RUST_CONST_HELPER_NETIF_F_HW_CSUM = NETIF_F_HW_CSUM;
 const netdev_features_t RUST_CONST_HELPER_NETIF_F_IP_CSUM = NETIF_F_IP_CSUM;

@@ -75,3 +75,9 @@ void rust_helper_local_bh_enable(void)
 {
 	local_bh_enable();
 }
+
+/* linux/skbuff.h */
+void rust_helper_skb_frag_unref(struct sk_buff *skb, int f)
+{
+	skb_frag_unref(skb, f);
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Shared ownership and arrays, allocated without sleeping.
+//!
+//! What the stack allocates it allocates in softirq or under a spinlock, so every constructor may
+//! fail and none sleeps unless its name says so.
+
+use crate::bindings;
+use core::mem::{align_of, size_of};
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use kernel::alloc::flags::GFP_ATOMIC;
+
+/// There was no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllocError;
+
+impl From<kernel::alloc::AllocError> for AllocError {
+    fn from(_: kernel::alloc::AllocError) -> Self {
+        AllocError
+    }
+}
+
+impl From<AllocError> for kernel::error::Error {
+    fn from(_: AllocError) -> Self {
+        kernel::error::code::ENOMEM
+    }
+}
+
+/// Shared ownership of a value that does not change, or changes only through atomics and locks.
+pub struct Arc<T>(kernel::sync::Arc<T>);
+
+impl<T> Arc<T> {
+    /// Moves `value` to memory of its own. Atomic: never sleeps.
+    pub fn try_new(value: T) -> Result<Self, AllocError> {
+        Ok(Arc(kernel::sync::Arc::new(value, GFP_ATOMIC)?))
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn ptr_eq(a: &Self, b: &Self) -> bool {
+        kernel::sync::Arc::ptr_eq(&a.0, &b.0)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Arc(self.0.clone())
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: core::fmt::Debug> core::fmt::Debug for Arc<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A fixed number of values in one piece of memory.
+///
+/// # Invariants
+///
+/// `ptr` is from `kvmalloc` and holds `len` initialised values, all of them this array's own; or `len`
+/// values take no bytes and `ptr` is dangling.
+pub struct Array<T> {
+    ptr: NonNull<T>,
+    len: usize,
+}
+
+// SAFETY: The values are owned exclusively.
+unsafe impl<T: Send> Send for Array<T> {}
+// SAFETY: Through `&Array` there are only `&T`s.
+unsafe impl<T: Sync> Sync for Array<T> {}
+
+impl<T> Array<T> {
+    /// Makes an array of `f(0)` to `f(len - 1)`. Atomic: never sleeps.
+    pub fn try_from_fn(len: usize, f: impl FnMut(usize) -> T) -> Result<Self, AllocError> {
+        Self::with_flags(len, f, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN)
+    }
+
+    /// The same for a large array, in process context: may sleep, need not be contiguous memory.
+    pub fn try_from_fn_sleeping(len: usize, f: impl FnMut(usize) -> T) -> Result<Self, AllocError> {
+        Self::with_flags(len, f, bindings::GFP_KERNEL)
+    }
+
+    fn with_flags(
+        len: usize,
+        mut f: impl FnMut(usize) -> T,
+        gfp: bindings::gfp_t,
+    ) -> Result<Self, AllocError> {
+        const {
+            // What kmalloc guarantees for every size.
+            assert!(align_of::<T>() <= 8);
+        }
+        let ptr = if size_of::<T>() == 0 || len == 0 {
+            NonNull::dangling()
+        } else {
+            // SAFETY: No requirements; the product is checked by the callee, and atomic flags keep it from
+            // vmalloc.
+            let ptr = unsafe { bindings::kvmalloc_array(len, size_of::<T>(), gfp) };
+            NonNull::new(ptr.cast::<T>()).ok_or(AllocError)?
+        };
+        // INVARIANT: `len` counts the values written; should `f` panic, the module is dead anyway.
+        let mut array = Array { ptr, len: 0 };
+        for i in 0..len {
+            // SAFETY: There is room for `len` values, and this place holds none yet.
+            unsafe { array.ptr.as_ptr().add(i).write(f(i)) };
+            array.len = array.len.wrapping_add(1);
+        }
+        Ok(array)
+    }
+}
+
+impl<T> Deref for Array<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: By the type invariant.
+        unsafe { core::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Array<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: By the type invariant; `self` is borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for Array<T> {
+    fn drop(&mut self) {
+        let values: *mut [T] = &mut **self;
+        // SAFETY: The values are ours and are not looked at again; the memory is from `kvmalloc` if it
+        // takes any bytes.
+        unsafe {
+            core::ptr::drop_in_place(values);
+            if size_of::<T>() != 0 && self.len != 0 {
+                bindings::kvfree(self.ptr.as_ptr().cast());
+            }
+        }
+    }
+}
+
+impl<T: core::fmt::Debug> core::fmt::Debug for Array<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The platform of the module: what the stack is made of, in the kernel.
+//!
+//! `rust/host/src/platform.rs` offers the same names with the same meaning, made of `std`; the stack
+//! compiles against either.
+
+pub use crate::abstractions::iov::{
+    Fault,
+    MsgIter, //
+};
+pub use crate::abstractions::lock::{
+    Lock,
+    LockGuard, //
+};
+pub use crate::abstractions::memory::{
+    AllocError,
+    Arc,
+    Array, //
+};
+pub use crate::abstractions::rcu::{
+    Rcu,
+    RcuBox, //
+};
+pub use crate::abstractions::skb_queue::{
+    Cursor,
+    SkbQueue, //
+};
+pub use crate::abstractions::skb_tree::SkbTree;
+pub use crate::abstractions::skbuff::{
+    Skb,
+    SkBuff,
+    MAX_FRAG_BYTES,
+    MAX_HEADER,
+    SKB_OVERHEAD, //
+};
