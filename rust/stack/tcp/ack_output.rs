@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Segments that carry no user data: ACK, SYN, SYN-ACK, FIN, RST and probes.
+
+use super::{
+    options::OutOptions,
+    output::Header,
+    segment::Segment,
+    seq::SeqNum,
+    skb::{Cb, Flags},
+    sock::{Sock, State},
+    ATO_MIN,
+    DELACK_MAX,
+    INVALID_RATELIMIT, //
+};
+use crate::platform::{Skb, MAX_HEADER};
+use crate::stack::{
+    counters::Counter,
+    env::Env,
+    errno::Errno,
+    socket::FourTuple,
+    time::{Duration, Instant}, //
+};
+
+/// A buffer for a segment without payload.
+fn alloc_control(seq: SeqNum, flags: Flags) -> Option<Skb> {
+    let mut skb = Skb::alloc(MAX_HEADER, 0)?;
+    *skb.tcp_cb_mut() = Cb {
+        seq,
+        end_seq: seq.add(flags.seq_len()),
+        flags,
+        pcount: 1,
+        ..Cb::default()
+    };
+    Some(skb)
+}
+
+impl Sock {
+    /// A sequence number for a segment without payload: within the window, even if that shrank.
+    ///
+    /// Mirrors [`tcp_acceptable_seq`](srctree/net/ipv4/tcp_output.c).
+    fn acceptable_seq(&self) -> SeqNum {
+        let end = self.wnd_end();
+        if end.before(self.snd_nxt) {
+            end
+        } else {
+            self.snd_nxt
+        }
+    }
+
+    /// Acknowledges what has been received, now.
+    ///
+    /// Mirrors [`tcp_send_ack`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_ack<E: Env>(&mut self, env: &mut E) {
+        if self.state == State::Close {
+            return;
+        }
+        let Some(skb) = alloc_control(self.acceptable_seq(), Flags::ACK) else {
+            // No memory: try again when the delayed-ACK timer fires.
+            self.ack.scheduled = true;
+            self.delack_at = Some(env.now().plus(DELACK_MAX));
+            return;
+        };
+        let _ = self.transmit(env, skb);
+    }
+
+    /// Owes the peer an ACK, at a time that answers the traffic: data of ours may carry it.
+    ///
+    /// 3.8.6.3: less than 0.5 s. Mirrors [`tcp_send_delayed_ack`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_delayed_ack<E: Env>(&mut self, env: &mut E) {
+        let now = env.now();
+        let mut ato = self.ack.ato;
+        if ato > ATO_MIN {
+            let mut max = Duration::from_millis(500);
+            if self.ack.pingpong || self.ack.pushed {
+                max = DELACK_MAX;
+            }
+            if self.srtt_us != 0 {
+                // A round trip is what the peer is used to waiting.
+                let rtt = Duration::from_micros(u64::from(self.srtt_us >> 3));
+                let rtt = if rtt < ATO_MIN { ATO_MIN } else { rtt };
+                if rtt < max {
+                    max = rtt;
+                }
+            }
+            if max < ato {
+                ato = max;
+            }
+        }
+        if ato > DELACK_MAX {
+            ato = DELACK_MAX;
+        }
+        let at = now.plus(ato);
+        self.ack.scheduled = true;
+        if let Some(old) = self.delack_at {
+            // Due already, or soon: no second chance.
+            if old <= now.plus(Duration::from_nanos(ato.as_nanos() >> 2)) {
+                self.send_ack(env);
+                return;
+            }
+            if old < at {
+                return;
+            }
+        }
+        self.delack_at = Some(at);
+    }
+
+    /// An ACK is on its way, alone or with data: none is owed any more.
+    ///
+    /// Mirrors [`tcp_event_ack_sent`](srctree/net/ipv4/tcp_output.c).
+    #[inline]
+    pub(super) fn event_ack_sent(&mut self, segs: u32) {
+        self.ack.quick = (u32::from(self.ack.quick)).saturating_sub(segs) as u8;
+        self.ack.scheduled = false;
+        self.ack.pushed = false;
+        self.delack_at = None;
+        self.rcv_wup = self.rcv_nxt;
+    }
+
+    /// Data leave: answers within the delayed-ACK time make the connection interactive.
+    ///
+    /// Mirrors [`tcp_event_data_sent`](srctree/net/ipv4/tcp_output.c).
+    #[inline]
+    pub(super) fn event_data_sent<E: Env>(&mut self, env: &mut E) {
+        let now = env.now();
+        if self.packets_out == 0 && self.lsndtime != Instant::ZERO {
+            self.restart_after_idle(now);
+        }
+        self.lsndtime = now;
+        if now.since(self.ack.lrcvtime) < self.ack.ato {
+            self.ack.pingpong = true;
+        }
+    }
+
+    /// Sends SYN and begins waiting for its answer.
+    ///
+    /// 3.5, active open. Mirrors [`tcp_connect`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_syn<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
+        let mut skb = alloc_control(self.snd_isn, Flags::SYN).ok_or(Errno::ENOBUFS)?;
+        env.wmem_charge(skb.truesize());
+        skb.tcp_cb_mut().sent_at = env.now().as_nanos();
+        let cb = *skb.tcp_cb();
+        let Some(clone) = skb.clone_for_xmit() else {
+            env.wmem_uncharge(skb.truesize());
+            return Err(Errno::ENOBUFS);
+        };
+        self.write_seq = cb.end_seq;
+        self.pushed_seq = cb.end_seq;
+        let inserted = self.rtx_queue.insert(skb);
+        debug_assert!(inserted.is_ok());
+        self.packets_out = 1;
+        self.snd_nxt = cb.end_seq;
+        self.retrans_stamp = Some(env.now());
+        let sent = self.transmit(env, clone);
+        if sent == Err(Errno::ECONNREFUSED) {
+            return sent;
+        }
+        env.count(Counter::ActiveOpens);
+        self.rearm_rto(env.now());
+        Ok(())
+    }
+
+    /// Answers a SYN that crossed ours: our own SYN is acknowledged nowhere yet, so it is sent again
+    /// with the ACK bit.
+    ///
+    /// 3.5, figure 8. Mirrors [`tcp_send_synack`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_synack<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
+        let now = env.now();
+        let Some(skb) = self.rtx_queue.first_mut() else {
+            return Err(Errno::EFAULT);
+        };
+        let cb = skb.tcp_cb_mut();
+        if !cb.flags.has(Flags::SYN) {
+            return Err(Errno::EFAULT);
+        }
+        cb.flags = cb.flags.and(Flags::ACK);
+        cb.sent_at = now.as_nanos();
+        let clone = skb.clone_for_xmit().ok_or(Errno::ENOMEM)?;
+        self.transmit(env, clone)
+    }
+
+    /// Queues FIN behind everything the user wrote and sends what may go.
+    ///
+    /// Mirrors [`tcp_send_fin`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_fin<E: Env>(&mut self, env: &mut E) {
+        if let Some(tail) = self.write_queue.back_mut() {
+            let cb = tail.tcp_cb_mut();
+            cb.flags = cb.flags.and(Flags::FIN);
+            cb.end_seq = cb.end_seq.add(1);
+            self.write_seq = self.write_seq.add(1);
+        } else {
+            let flags = Flags::FIN.and(Flags::ACK);
+            match alloc_control(self.write_seq, flags) {
+                Some(mut skb) => {
+                    skb.tcp_cb_mut().pcount = 0;
+                    env.wmem_charge(skb.truesize());
+                    self.write_queue.push_back(skb);
+                    self.write_seq = self.write_seq.add(1);
+                }
+                None => {
+                    // No memory for a FIN of its own: it rides on the last segment when that is
+                    // retransmitted, as Linux does.
+                    let Some(last) = self.rtx_queue.last_mut() else {
+                        self.fail(env, Errno::ENOMEM);
+                        return;
+                    };
+                    let cb = last.tcp_cb_mut();
+                    cb.flags = cb.flags.and(Flags::FIN);
+                    cb.end_seq = cb.end_seq.add(1);
+                    self.write_seq = self.write_seq.add(1);
+                    self.snd_nxt = self.snd_nxt.add(1);
+                    return;
+                }
+            }
+        }
+        self.sync_mss(env);
+        if self.write_xmit(env, true, false) {
+            self.check_probe_timer(env.now());
+        }
+    }
+
+    /// Resets the peer: data were lost by a close, or a timer gave the connection up.
+    ///
+    /// Mirrors [`tcp_send_active_reset`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_active_reset<E: Env>(&mut self, env: &mut E) {
+        let seq = self.acceptable_seq();
+        env.count(Counter::OutRsts);
+        if let Some(skb) = alloc_control(seq, Flags::ACK.and(Flags::RST)) {
+            let _ = self.transmit(env, skb);
+        }
+    }
+
+    /// Probes the peer without data: an acknowledged sequence number makes it answer with its window.
+    ///
+    /// Mirrors [`tcp_xmit_probe_skb`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn xmit_probe<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
+        let skb = alloc_control(self.snd_una.sub(1), Flags::ACK).ok_or(Errno::ENOMEM)?;
+        self.transmit(env, skb)
+    }
+
+    /// Probes a closed window: with new data if a byte fits, else without.
+    ///
+    /// 3.8.6.1. Mirrors [`tcp_write_wakeup`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn write_wakeup<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
+        let fits = match self.write_queue.front() {
+            Some(skb) => skb.tcp_cb().seq.before(self.wnd_end()),
+            None => false,
+        };
+        if !fits {
+            return self.xmit_probe(env);
+        }
+        let Some(mut skb) = self.write_queue.pop_front() else {
+            return self.xmit_probe(env);
+        };
+        let room = self.wnd_end().since(skb.tcp_cb().seq);
+        let mss = u32::from(self.mss_cache);
+        if skb.len() as u32 > room.min(mss) {
+            match self.fragment(env, &mut skb, room.min(mss)) {
+                Some(rest) => self.write_queue.push_front(rest),
+                None => {
+                    self.write_queue.push_front(skb);
+                    return Err(Errno::ENOMEM);
+                }
+            }
+        }
+        let cb = skb.tcp_cb_mut();
+        cb.flags = cb.flags.and(Flags::PSH);
+        match self.send_new(env, skb, mss) {
+            Ok(()) => Ok(()),
+            Err(skb) => {
+                self.write_queue.push_front(skb);
+                Err(Errno::ENOMEM)
+            }
+        }
+    }
+
+    /// Answers a segment that may be forged, so that a real peer corrects itself (RFC 5961). At most
+    /// one in [`INVALID_RATELIMIT`] per connection: a limit that all share would be a side channel
+    /// (CVE-2016-5696).
+    ///
+    /// Mirrors [`tcp_send_challenge_ack`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn send_challenge_ack<E: Env>(&mut self, env: &mut E) {
+        let now = env.now();
+        if recently(self.challenge_at, now) {
+            env.count(Counter::TcpAckSkippedChallenge);
+            return;
+        }
+        self.challenge_at = Some(now);
+        env.count(Counter::TcpChallengeAck);
+        self.send_ack(env);
+    }
+
+    /// Tells the sender of an unacceptable segment where we are (3.10.7.4), rate-limited unless the
+    /// segment carried data.
+    ///
+    /// Mirrors [`tcp_send_dupack`, `tcp_oow_rate_limited`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn send_dupack<E: Env>(&mut self, env: &mut E, seg: &Segment) {
+        let now = env.now();
+        if seg.len == 0 && !seg.flags.has(Flags::SYN) {
+            if recently(self.last_oow_ack, now) {
+                env.count(Counter::TcpAckSkippedSeq);
+                return;
+            }
+            self.last_oow_ack = Some(now);
+        }
+        if seg.end_seq != seg.seq && seg.seq.before(self.rcv_nxt) {
+            env.count(Counter::DelayedAckLost);
+            self.enter_quickack_mode();
+        }
+        self.send_ack(env);
+    }
+}
+
+/// Whether the last answer of this kind was sent too short a time ago to send another.
+fn recently(last: Option<Instant>, now: Instant) -> bool {
+    match last {
+        Some(at) => now.since(at) < INVALID_RATELIMIT,
+        None => false,
+    }
+}
+
+/// The reset that answers a segment for which there is no connection, ready for the IP layer; `id` is
+/// our view of the segment's addresses. `None` for a reset (3.5.2: never answer one) or without memory.
+///
+/// Mirrors [`tcp_v4_send_reset`](srctree/net/ipv4/tcp_ipv4.c).
+pub fn send_reset(seg: &Segment, id: FourTuple) -> Option<Skb> {
+    if seg.flags.has(Flags::RST) {
+        return None;
+    }
+    // 3.5.2, group 1: "If the incoming segment has an ACK field, the reset takes its sequence number
+    // from the ACK field of the segment; otherwise, the reset has sequence number zero and the ACK
+    // field is set to the sum of the sequence number and segment length".
+    let header = if seg.flags.has(Flags::ACK) {
+        Header {
+            seq: seg.ack_seq,
+            ack: SeqNum::new(0),
+            flags: Flags::RST,
+            window: 0,
+        }
+    } else {
+        Header {
+            seq: SeqNum::new(0),
+            ack: seg.end_seq,
+            flags: Flags::RST.and(Flags::ACK),
+            window: 0,
+        }
+    };
+    let mut skb = Skb::alloc(MAX_HEADER, 0)?;
+    header.push(&mut skb, id, &OutOptions::default())?;
+    Some(skb)
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `struct tcp_info`.
+
+use super::sock::{Sock, State};
+use crate::stack::{
+    env::Env,
+    time::Instant, //
+};
+
+/// Length of `struct tcp_info` in Linux 7.3, in bytes.
+pub const INFO_LEN: usize = 280;
+
+const OPT_TIMESTAMPS: u8 = 1;
+const OPT_WSCALE: u8 = 4;
+/// Nothing limits the pacing rate (`~0UL`).
+const UNLIMITED: u64 = u64::MAX;
+
+/// The bytes of a `struct tcp_info`, in the machine's byte order.
+pub struct Info(pub [u8; INFO_LEN]);
+
+/// Writes the fields one behind the other, as the struct lays them out.
+struct Writer {
+    bytes: [u8; INFO_LEN],
+    at: usize,
+}
+
+impl Writer {
+    fn put(&mut self, field: &[u8]) {
+        let end = self.at.saturating_add(field.len());
+        if let Some(slot) = self.bytes.get_mut(self.at..end) {
+            slot.copy_from_slice(field);
+        }
+        self.at = end;
+    }
+
+    fn u32s(&mut self, fields: &[u32]) {
+        for f in fields {
+            self.put(&f.to_ne_bytes());
+        }
+    }
+
+    fn u64s(&mut self, fields: &[u64]) {
+        for f in fields {
+            self.put(&f.to_ne_bytes());
+        }
+    }
+}
+
+impl Sock {
+    /// What TCP_INFO tells of this connection. Fields that have no meaning here are zero.
+    ///
+    /// Mirrors [`tcp_get_info`](srctree/net/ipv4/tcp.c).
+    pub fn info<E: Env>(&self, env: &E) -> Info {
+        let now = env.now();
+        let ms = |at: Instant| now.since(at).as_millis().min(u64::from(u32::MAX)) as u32;
+        let us = |us: u64| us.min(u64::from(u32::MAX)) as u32;
+        let mut options = 0;
+        if self.ts_ok {
+            options |= OPT_TIMESTAMPS;
+        }
+        if self.wscale_ok {
+            options |= OPT_WSCALE;
+        }
+        let mut w = Writer {
+            bytes: [0; INFO_LEN],
+            at: 0,
+        };
+        w.put(&[
+            self.state as u8,
+            self.ca_state as u8,
+            self.retransmits,
+            self.probes_out,
+            self.backoff,
+            options,
+            // Bit fields: the first one is the low half on a little-endian machine.
+            if cfg!(target_endian = "little") {
+                self.snd_wscale | self.rcv_wscale << 4
+            } else {
+                self.rcv_wscale | self.snd_wscale << 4
+            },
+            0,
+        ]);
+        let connecting = matches!(self.state, State::SynSent | State::SynRecv);
+        let notsent = if connecting {
+            0
+        } else {
+            self.write_seq.since(self.snd_nxt)
+        };
+        w.u32s(&[
+            us(self.backed_off_rto().as_micros()),
+            us(self.ack.ato.as_micros()),
+            u32::from(self.mss_cache),
+            u32::from(self.ack.rcv_mss),
+            self.packets_out,
+            self.sacked_out,
+            self.lost_out,
+            self.retrans_out,
+            0,
+            ms(self.lsndtime),
+            0,
+            ms(self.ack.lrcvtime),
+            ms(self.rcv_tstamp),
+            self.pmtu,
+            self.rcv_ssthresh,
+            self.srtt_us >> 3,
+            self.mdev_us >> 2,
+            self.snd_ssthresh,
+            self.snd_cwnd,
+            u32::from(self.advmss),
+            super::DUPTHRESH,
+            self.rcv_rtt_us >> 3,
+            self.rcvq_space.space,
+            self.stats.total_retrans,
+        ]);
+        w.u64s(&[
+            UNLIMITED,
+            UNLIMITED,
+            self.stats.bytes_acked,
+            self.stats.bytes_received,
+        ]);
+        w.u32s(&[
+            self.stats.segs_out,
+            self.stats.segs_in,
+            notsent,
+            self.min_rtt_us,
+            self.stats.data_segs_in,
+            self.stats.data_segs_out,
+        ]);
+        // delivery_rate, busy_time, rwnd_limited, sndbuf_limited: not measured.
+        w.u64s(&[0, 0, 0, 0]);
+        w.u32s(&[self.stats.delivered, 0]);
+        w.u64s(&[self.stats.bytes_sent, self.stats.bytes_retrans]);
+        w.u32s(&[0, 0, self.stats.rcv_ooopack, self.snd_wnd, self.rcv_wnd, 0]);
+        Info(w.bytes)
+    }
+}

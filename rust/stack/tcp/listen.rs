@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Half-open connections: between the peer's SYN and its ACK.
+//!
+//! A [`Request`] is a small plain value; no socket exists before the handshake is over, so a flood of
+//! SYNs costs little (RFC 4987, 3.3, "SYN cache"). Glue keeps it where look-ups find it and calls
+//! [`synack`] when its timer fires.
+
+use super::{
+    ack_output,
+    options::OutOptions,
+    output::Header,
+    segment::Segment,
+    seq::SeqNum,
+    skb::Flags,
+    sock::{Sock, State},
+    window,
+    INVALID_RATELIMIT,
+    MAX_WINDOW,
+    MIN_SND_MSS,
+    MSS_DEFAULT,
+    SYNACK_RETRIES,
+    TIMEOUT_INIT, //
+};
+use crate::platform::{Skb, MAX_HEADER};
+use crate::stack::{
+    drop_reason::DropReason,
+    env::Env,
+    socket::FourTuple,
+    time::{Duration, Instant}, //
+};
+
+/// What a listener's socket says about the connections it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenConfig {
+    /// SO_RCVBUF, in bytes of true size.
+    pub rcvbuf: u32,
+    /// The MTU of the route to the peer.
+    pub mtu: u32,
+    /// TCP_MAXSEG; 0 if not set.
+    pub user_mss: u16,
+}
+
+/// A connection whose SYN we have answered (`struct tcp_request_sock`).
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Both ends.
+    pub id: FourTuple,
+    irs: SeqNum,
+    isn: SeqNum,
+    /// The window that our SYN-ACK offered.
+    rcv_wnd: u32,
+    ts_recent: u32,
+    ts_offset: u32,
+    /// When the last SYN-ACK was sent.
+    sent_at: Instant,
+    last_oow_ack: Option<Instant>,
+    mss: u16,
+    advmss: u16,
+    snd_wscale: u8,
+    rcv_wscale: u8,
+    wscale_ok: bool,
+    ts_ok: bool,
+    /// SYN-ACKs sent again by the timer.
+    pub num_timeout: u8,
+}
+
+/// What a segment for a [`Request`] calls for.
+#[derive(Debug)]
+pub enum CheckReq {
+    /// Nothing.
+    Drop(DropReason),
+    /// The peer sent its SYN again: send the SYN-ACK again, the timer unchanged.
+    RetransmitSynAck,
+    /// Not acceptable: send this ACK (3.10.7.4).
+    Ack(Skb),
+    /// The handshake failed: send this reset, if there is one, and forget the request.
+    Kill(Option<Skb>, DropReason),
+    /// The ACK is good, but something does not fit: send this reset and keep the request.
+    Reset(Option<Skb>),
+    /// The handshake is over: make the child and give it this segment.
+    Establish,
+}
+
+/// Takes a SYN for a listener. `isn` is our first sequence number (RFC 6528).
+///
+/// Mirrors [`tcp_conn_request`, `tcp_openreq_init`](srctree/net/ipv4/tcp_input.c).
+pub fn conn_request(
+    cfg: &ListenConfig,
+    seg: &Segment,
+    id: FourTuple,
+    isn: u32,
+    ts_offset: u32,
+    now: Instant,
+) -> Request {
+    let mut advmss = cfg
+        .mtu
+        .saturating_sub(40)
+        .clamp(u32::from(MIN_SND_MSS), 65_495) as u16;
+    if cfg.user_mss != 0 {
+        advmss = advmss.min(cfg.user_mss);
+    }
+    let mut mss = if seg.opts.mss == 0 {
+        MSS_DEFAULT
+    } else {
+        seg.opts.mss
+    };
+    if cfg.user_mss != 0 {
+        mss = mss.min(cfg.user_mss);
+    }
+    let wscale_ok = seg.opts.wscale.is_some();
+    Request {
+        id,
+        irs: seg.seq,
+        isn: SeqNum::new(isn),
+        rcv_wnd: window::initial_window(cfg.rcvbuf, advmss),
+        ts_recent: seg.opts.tsval,
+        ts_offset,
+        sent_at: now,
+        last_oow_ack: None,
+        mss,
+        advmss,
+        snd_wscale: seg.opts.wscale.unwrap_or(0),
+        rcv_wscale: if wscale_ok {
+            window::select_wscale(cfg.rcvbuf)
+        } else {
+            0
+        },
+        wscale_ok,
+        ts_ok: seg.opts.saw_tstamp,
+        num_timeout: 0,
+    }
+}
+
+/// The SYN-ACK of `req`, ready for the IP layer. `None` without memory: the timer tries again.
+///
+/// Mirrors [`tcp_make_synack`](srctree/net/ipv4/tcp_output.c).
+pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
+    let mut skb = Skb::alloc(MAX_HEADER, 0)?;
+    let opts = OutOptions {
+        mss: req.advmss,
+        wscale: if req.wscale_ok {
+            Some(req.rcv_wscale)
+        } else {
+            None
+        },
+        tstamp: req.tstamp(now),
+    };
+    Header {
+        seq: req.isn,
+        ack: req.irs.add(1),
+        flags: Flags::SYN.and(Flags::ACK),
+        window: req.rcv_wnd.min(65_535) as u16,
+    }
+    .push(&mut skb, req.id, &opts)?;
+    req.sent_at = now;
+    Some(skb)
+}
+
+impl Request {
+    /// When the SYN-ACK must be sent again; `None` when it was sent often enough and the request
+    /// must be forgotten.
+    ///
+    /// Mirrors [`reqsk_timer_handler`](srctree/net/ipv4/inet_connection_sock.c).
+    pub fn next_timeout(&self) -> Option<Duration> {
+        if self.num_timeout > SYNACK_RETRIES {
+            None
+        } else {
+            Some(TIMEOUT_INIT.backoff(u32::from(self.num_timeout)))
+        }
+    }
+
+    fn tstamp(&self, now: Instant) -> Option<(u32, u32)> {
+        if self.ts_ok {
+            Some((
+                now.as_millis_u32().wrapping_add(self.ts_offset),
+                self.ts_recent,
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// The number we have received up to.
+    fn rcv_nxt(&self) -> SeqNum {
+        self.irs.add(1)
+    }
+
+    fn ack(&self, now: Instant) -> Option<Skb> {
+        let mut skb = Skb::alloc(MAX_HEADER, 0)?;
+        let opts = OutOptions {
+            tstamp: self.tstamp(now),
+            ..OutOptions::default()
+        };
+        Header {
+            seq: self.isn.add(1),
+            ack: self.rcv_nxt(),
+            flags: Flags::ACK,
+            window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
+        }
+        .push(&mut skb, self.id, &opts)?;
+        Some(skb)
+    }
+
+    fn limited(&mut self, now: Instant) -> bool {
+        if let Some(at) = self.last_oow_ack {
+            if now.since(at) < INVALID_RATELIMIT {
+                return true;
+            }
+        }
+        self.last_oow_ack = Some(now);
+        false
+    }
+}
+
+/// Judges a segment for a half-open connection.
+///
+/// 3.10.7.4 for SYN-RECEIVED. Mirrors [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c).
+pub fn check_req(req: &mut Request, seg: &Segment, now: Instant) -> CheckReq {
+    let paws_reject = req.ts_ok
+        && seg.opts.saw_tstamp
+        && (req.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
+        && !seg.flags.has(Flags::RST);
+    let syn_rst_ack = seg.flags.bits() & Flags::SYN.and(Flags::RST).and(Flags::ACK).bits();
+    // The SYN once more: our answer was lost.
+    if seg.seq == req.irs && syn_rst_ack == Flags::SYN.bits() && !paws_reject {
+        return if req.limited(now) {
+            CheckReq::Drop(DropReason::RateLimited)
+        } else {
+            CheckReq::RetransmitSynAck
+        };
+    }
+    // "If the connection is in any non-synchronized state […] and the incoming segment acknowledges
+    // something not yet sent, […] a reset is sent" (3.5.2, group 2).
+    if seg.flags.has(Flags::ACK) && !seg.flags.has(Flags::RST) && seg.ack_seq != req.isn.add(1) {
+        return CheckReq::Reset(ack_output::send_reset(seg, req.id));
+    }
+    let start = req.rcv_nxt();
+    let end = start.add(req.rcv_wnd);
+    let in_window = seg.seq == start
+        || (seg.end_seq.after(start) && seg.seq.before(end))
+        || (seg.seq == end && seg.seq == seg.end_seq);
+    if paws_reject || !in_window {
+        if seg.flags.has(Flags::RST) || req.limited(now) {
+            return CheckReq::Drop(DropReason::TcpInvalidSequence);
+        }
+        return match req.ack(now) {
+            Some(skb) => CheckReq::Ack(skb),
+            None => CheckReq::Drop(DropReason::Nomem),
+        };
+    }
+    if seg.flags.has(Flags::RST) {
+        // RFC 5961, 3.2, holds for a half-open connection as well.
+        return if seg.seq == start {
+            CheckReq::Kill(None, DropReason::TcpReset)
+        } else {
+            CheckReq::Drop(DropReason::TcpReset)
+        };
+    }
+    if seg.flags.has(Flags::SYN) {
+        return CheckReq::Kill(
+            ack_output::send_reset(seg, req.id),
+            DropReason::TcpInvalidSyn,
+        );
+    }
+    if !seg.flags.has(Flags::ACK) {
+        return CheckReq::Drop(DropReason::TcpFlags);
+    }
+    if seg.opts.saw_tstamp && !seg.seq.after(start) {
+        req.ts_recent = seg.opts.tsval;
+    }
+    CheckReq::Establish
+}
+
+impl Sock {
+    /// The socket of a finished handshake, in SYN-RECEIVED; the ACK that finished it must be given to
+    /// it next. The user's settings come from `parent`, the listener.
+    ///
+    /// Mirrors [`tcp_create_openreq_child`](srctree/net/ipv4/tcp_minisocks.c).
+    pub fn from_request<E: Env>(env: &mut E, req: &Request, parent: &Sock) -> Sock {
+        let now = env.now();
+        let snd_nxt = req.isn.add(1);
+        let rcv_nxt = req.rcv_nxt();
+        let mut sock = Sock {
+            id: req.id,
+            state: State::SynRecv,
+            ts_ok: req.ts_ok,
+            wscale_ok: req.wscale_ok,
+            snd_wscale: req.snd_wscale,
+            rcv_wscale: req.rcv_wscale,
+            rcv_nxt,
+            copied_seq: rcv_nxt,
+            rcv_wup: rcv_nxt,
+            rcv_wnd: req.rcv_wnd,
+            rcv_ssthresh: req.rcv_wnd,
+            window_clamp: if req.wscale_ok { MAX_WINDOW } else { 65_535 },
+            ts_recent: req.ts_recent,
+            ts_recent_stamp: now,
+            rcv_tstamp: now,
+            snd_una: req.isn,
+            snd_nxt,
+            write_seq: snd_nxt,
+            pushed_seq: snd_nxt,
+            snd_sml: snd_nxt,
+            snd_wl1: req.irs,
+            mss_clamp: req.mss,
+            advmss: req.advmss,
+            ts_offset: req.ts_offset,
+            snd_isn: req.isn,
+            irs: req.irs,
+            nonagle: parent.nonagle,
+            user_mss: parent.user_mss,
+            keepalive: parent.keepalive,
+            keepalive_time: parent.keepalive_time,
+            keepalive_intvl: parent.keepalive_intvl,
+            keepalive_probes: parent.keepalive_probes,
+            user_timeout: parent.user_timeout,
+            linger2: parent.linger2,
+            no_fin_wait2: parent.no_fin_wait2,
+            ..Sock::new()
+        };
+        sock.ack.lrcvtime = now;
+        sock.sync_mss(env);
+        sock.ack.rcv_mss = sock.advmss.min(sock.mss_cache).clamp(88, MSS_DEFAULT);
+        if req.num_timeout == 0 {
+            // Karn: a SYN-ACK sent twice gives no sample.
+            let us = now.since(req.sent_at).as_micros().min(u64::from(u32::MAX)) as u32;
+            sock.rtt_estimator(us);
+        }
+        sock
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! TCP (RFC 9293).
+//!
+//! What enters: a system call ([`Sock::sendmsg`], [`Sock::recvmsg`], [`Sock::connect`],
+//! [`Sock::close`] …), a segment ([`Sock::v4_do_rcv`]) or a due timer ([`Sock::on_timer`]). What
+//! leaves goes through [`Env`](super::env::Env): segments to the IP layer, wake-ups, charges to the
+//! socket's memory; and the next deadline, [`Sock::next_expiry`].
+//!
+//! The files in the order in which a byte meets them on its way down, then up:
+//!
+//! | file | holds | C |
+//! |---|---|---|
+//! | `sendmsg` | user data into the write queue; when to push | tcp.c |
+//! | `output` | the write queue onto the wire: windows, Nagle, segmentation, headers | tcp_output.c |
+//! | `ack_output` | segments without data: ACK, SYN, FIN, RST, probes | tcp_output.c |
+//! | `window` | the window we offer | tcp_output.c, tcp_input.c |
+//! | `segment`, `options` | a segment's header, parsed once | tcp_input.c |
+//! | `listen` | half-open connections | tcp_minisocks.c, tcp_input.c |
+//! | `input` | which state takes a segment how | tcp_input.c |
+//! | `validate` | is the segment acceptable: PAWS, window, RFC 5961 | tcp_input.c |
+//! | `ack` | acknowledgements: the retransmission queue shrinks | tcp_input.c |
+//! | `recovery`, `cong`, `rtt` | loss recovery, congestion control, round-trip time | tcp_input.c, tcp_cong.c |
+//! | `data` | payload into the receive queue; out-of-order data | tcp_input.c |
+//! | `recvmsg` | the receive queue to the user | tcp.c |
+//! | `timer` | retransmission, delayed ACK, probes, keepalive | tcp_timer.c |
+//! | `close` | shutdown, close, abort | tcp.c |
+//! | `timewait` | what is left of a closed connection | tcp_minisocks.c |
+//! | `sockopt`, `info` | options and `struct tcp_info` | tcp.c |
+//!
+//! RFC numbers in comments without a name are sections of RFC 9293.
+
+mod sendmsg;
+
+mod output;
+
+mod ack_output;
+
+mod window;
+
+mod segment;
+
+mod options;
+
+pub mod listen;
+
+mod input;
+
+mod validate;
+
+mod ack;
+
+mod recovery;
+
+pub mod cong;
+
+mod rtt;
+
+mod data;
+
+mod recvmsg;
+
+mod timer;
+
+mod close;
+
+mod timewait;
+
+mod sockopt;
+
+mod info;
+
+mod seq;
+mod skb;
+mod sock;
+
+pub use ack_output::send_reset;
+pub use close::{
+    Close,
+    Linger, //
+};
+pub use info::{
+    Info,
+    INFO_LEN, //
+};
+pub use input::IcmpError;
+pub use options::Options;
+pub use recvmsg::{
+    RecvFlags,
+    RecvState,
+    RecvStep, //
+};
+pub use segment::Segment;
+pub use sendmsg::{
+    SendFlags,
+    SendStep, //
+};
+pub use seq::SeqNum;
+pub use skb::{
+    Cb,
+    Flags,
+    Marks, //
+};
+pub use sock::{
+    CaState,
+    Sock,
+    State, //
+};
+pub use sockopt::Opt;
+pub use timewait::{
+    TimeWait,
+    TwAction, //
+};
+
+use super::time::Duration;
+
+/// The initial retransmission timeout: RFC 6298, 2.1.
+pub const TIMEOUT_INIT: Duration = Duration::from_secs(1);
+/// The smallest retransmission timeout. RFC 6298, 2.4 wants a second; Linux, and we, take 200 ms so
+/// that one lost segment on a local network does not stall it (`TCP_RTO_MIN`).
+pub const RTO_MIN: Duration = Duration::from_millis(200);
+/// The largest retransmission timeout (`TCP_RTO_MAX`).
+pub const RTO_MAX: Duration = Duration::from_secs(120);
+/// The longest that an ACK is delayed; 3.8.6.3 allows less than 0.5 s (`TCP_DELACK_MAX`).
+pub const DELACK_MAX: Duration = Duration::from_millis(200);
+/// The shortest that an ACK is delayed (`TCP_DELACK_MIN`, `TCP_ATO_MIN`).
+pub const ATO_MIN: Duration = Duration::from_millis(40);
+/// TIME_WAIT lasts 2 MSL; Linux has always taken 60 s for it (`TCP_TIMEWAIT_LEN`).
+pub const TIMEWAIT_LEN: Duration = Duration::from_secs(60);
+/// A closed socket waits that long for the peer's FIN (`net.ipv4.tcp_fin_timeout`).
+pub const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Retransmissions of a SYN: about 127 s (`tcp_syn_retries`).
+pub const SYN_RETRIES: u8 = 6;
+/// Retransmissions of a SYN-ACK: about 31 s (`tcp_synack_retries`).
+pub const SYNACK_RETRIES: u8 = 5;
+/// Retransmissions after which the route is looked up anew (`tcp_retries1`; RFC 1122's R1).
+pub const RETRIES1: u8 = 3;
+/// Retransmissions after which the connection is given up (`tcp_retries2`; RFC 1122's R2).
+pub const RETRIES2: u8 = 15;
+/// The same for a socket that the user has closed (`tcp_orphan_retries` 0 means 8).
+pub const ORPHAN_RETRIES: u8 = 8;
+/// The initial congestion window, in segments: RFC 6928.
+pub const INIT_CWND: u32 = 10;
+/// Duplicate ACKs that stand for a loss: RFC 5681, 3.2.
+pub const DUPTHRESH: u32 = 3;
+/// Idle time before the first keepalive probe: 3.8.4 wants at least two hours.
+pub const KEEPALIVE_TIME: Duration = Duration::from_secs(7200);
+/// Time between keepalive probes.
+pub const KEEPALIVE_INTVL: Duration = Duration::from_secs(75);
+/// Unanswered keepalive probes after which the connection is given up.
+pub const KEEPALIVE_PROBES: u8 = 9;
+/// The least time between two challenge or duplicate ACKs (`tcp_invalid_ratelimit`).
+pub const INVALID_RATELIMIT: Duration = Duration::from_millis(500);
+/// The MSS where the peer names none: 3.7.1.
+pub const MSS_DEFAULT: u16 = 536;
+/// The smallest MSS we send by, whatever the peer says: CVE-2019-11479 (`tcp_min_snd_mss`).
+pub const MIN_SND_MSS: u16 = 48;
+/// The largest scale of a window: RFC 7323, 2.3.
+pub const MAX_WSCALE: u8 = 14;
+/// The largest window: one byte below 2^30 keeps old and new data apart (RFC 7323, 2.3).
+pub const MAX_WINDOW: u32 = (1 << 30) - 1;
+/// The ports' part of the header, without options, in bytes.
+pub const HEADER_LEN: usize = 20;
+/// The timestamp option with its padding, in bytes.
+pub const TSTAMP_ALIGNED: usize = 12;

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+//! TCP options (3.1, RFC 7323): parsed totally, written in Linux's order.
+
+use super::MAX_WSCALE;
+
+const EOL: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+const WSCALE: u8 = 3;
+const SACK_PERM: u8 = 4;
+const TIMESTAMP: u8 = 8;
+
+/// What the options of one segment say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether there is a timestamp.
+    pub saw_tstamp: bool,
+    /// The peer allows SACK. Only on a SYN.
+    pub sack_perm: bool,
+    /// The peer's window scale, at most 14. Only on a SYN.
+    pub wscale: Option<u8>,
+    /// The peer's MSS; 0 where there is none. Only on a SYN.
+    pub mss: u16,
+    /// The sender's clock.
+    pub tsval: u32,
+    /// Our clock, echoed.
+    pub tsecr: u32,
+}
+
+/// `NOP NOP TS 10`: how every stack begins the options of a segment that carries just a timestamp.
+const TSTAMP_WORD: [u8; 4] = [NOP, NOP, TIMESTAMP, 10];
+
+impl Options {
+    /// Reads the option bytes of a header. Unknown options are skipped; a length that is too small or
+    /// runs over the end stops the parsing and keeps what was read (3.1, MUST-7: no crash, no hang).
+    ///
+    /// Mirrors [`tcp_parse_options`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    pub fn parse(bytes: &[u8], syn: bool) -> Options {
+        // The aligned timestamp alone: RFC 7323, appendix A.
+        if let Some((word, rest)) = bytes.split_first_chunk::<4>() {
+            if *word == TSTAMP_WORD {
+                if let Ok(ts) = <&[u8; 8]>::try_from(rest) {
+                    return Options::tstamp(ts);
+                }
+            }
+        }
+        Options::parse_slow(bytes, syn)
+    }
+
+    #[inline]
+    fn tstamp(ts: &[u8; 8]) -> Options {
+        let [a, b, c, d, e, f, g, h] = *ts;
+        Options {
+            saw_tstamp: true,
+            tsval: u32::from_be_bytes([a, b, c, d]),
+            tsecr: u32::from_be_bytes([e, f, g, h]),
+            ..Options::default()
+        }
+    }
+
+    fn parse_slow(mut bytes: &[u8], syn: bool) -> Options {
+        let mut opts = Options::default();
+        while let Some((&kind, rest)) = bytes.split_first() {
+            match kind {
+                EOL => break,
+                NOP => {
+                    bytes = rest;
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(&len) = rest.first() else { break };
+            let len = len as usize;
+            if len < 2 {
+                break;
+            }
+            let Some(body) = bytes.get(2..len) else {
+                break;
+            };
+            match (kind, body) {
+                (MSS, &[hi, lo]) if syn => {
+                    let mss = u16::from_be_bytes([hi, lo]);
+                    if mss != 0 {
+                        opts.mss = mss;
+                    }
+                }
+                // RFC 7323, 2.3: a shift above 14 counts as 14.
+                (WSCALE, &[shift]) if syn => opts.wscale = Some(shift.min(MAX_WSCALE)),
+                (SACK_PERM, &[]) if syn => opts.sack_perm = true,
+                (TIMESTAMP, ts) => {
+                    if let Ok(ts) = <&[u8; 8]>::try_from(ts) {
+                        let t = Options::tstamp(ts);
+                        opts.saw_tstamp = true;
+                        opts.tsval = t.tsval;
+                        opts.tsecr = t.tsecr;
+                    }
+                }
+                _ => {}
+            }
+            bytes = bytes.get(len..).unwrap_or(&[]);
+        }
+        opts
+    }
+}
+
+/// The options of a segment to be sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OutOptions {
+    /// MSS to announce; 0 for none.
+    pub(super) mss: u16,
+    /// Window scale to announce.
+    pub(super) wscale: Option<u8>,
+    /// Timestamp value and echo.
+    pub(super) tstamp: Option<(u32, u32)>,
+}
+
+impl OutOptions {
+    /// Bytes that [`OutOptions::emit`] fills: a multiple of four.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        let mut n = 0;
+        if self.mss != 0 {
+            n += 4;
+        }
+        if self.tstamp.is_some() {
+            n += 12;
+        }
+        if self.wscale.is_some() {
+            n += 4;
+        }
+        n
+    }
+
+    /// Writes the options into exactly [`OutOptions::len`] bytes, in Linux's order: MSS, timestamp,
+    /// window scale, each padded in front with NOPs to four bytes.
+    #[inline]
+    pub(super) fn emit(&self, out: &mut [u8]) {
+        let out = if self.mss != 0 {
+            let [hi, lo] = self.mss.to_be_bytes();
+            put(out, [MSS, 4, hi, lo])
+        } else {
+            out
+        };
+        let out = if let Some((val, ecr)) = self.tstamp {
+            let [a, b, c, d] = val.to_be_bytes();
+            let [e, f, g, h] = ecr.to_be_bytes();
+            put(out, [NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h])
+        } else {
+            out
+        };
+        if let Some(shift) = self.wscale {
+            put(out, [NOP, WSCALE, 3, shift]);
+        }
+    }
+}
+
+/// Writes one option and returns what is left.
+#[inline]
+fn put<const N: usize>(out: &mut [u8], option: [u8; N]) -> &mut [u8] {
+    match out.split_first_chunk_mut::<N>() {
+        Some((slot, rest)) => {
+            *slot = option;
+            rest
+        }
+        None => &mut [],
+    }
+}

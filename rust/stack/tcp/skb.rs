@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! TCP's private notes on a packet buffer, and the flags of a segment.
+
+use super::seq::SeqNum;
+
+/// The control bits of a segment (RFC 9293, section 3.1), and ECN's (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// No bit is set.
+    pub const NONE: Flags = Flags(0);
+    /// No more data from the sender.
+    pub const FIN: Flags = Flags(0x01);
+    /// Synchronise sequence numbers.
+    pub const SYN: Flags = Flags(0x02);
+    /// Reset the connection.
+    pub const RST: Flags = Flags(0x04);
+    /// Push.
+    pub const PSH: Flags = Flags(0x08);
+    /// The acknowledgement field is significant.
+    pub const ACK: Flags = Flags(0x10);
+    /// The urgent pointer is significant.
+    pub const URG: Flags = Flags(0x20);
+    /// ECN echo.
+    pub const ECE: Flags = Flags(0x40);
+    /// Congestion window reduced.
+    pub const CWR: Flags = Flags(0x80);
+
+    /// The bits as they stand on the wire.
+    #[inline]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From the bits on the wire.
+    #[inline]
+    pub const fn from_bits(bits: u8) -> Self {
+        Flags(bits)
+    }
+
+    /// The union of both.
+    #[inline]
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// These bits less those of `other`.
+    #[inline]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
+    /// Whether any of `other`'s bits is set.
+    #[inline]
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sequence numbers that SYN and FIN occupy.
+    #[inline]
+    pub const fn seq_len(self) -> u32 {
+        (self.0 & 1) as u32 + ((self.0 >> 1) & 1) as u32
+    }
+}
+
+/// The life of a sent segment as the sender knows it (`TCP_SKB_CB(skb)->sacked`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// A retransmission of it is in flight.
+    pub const RETRANS: Marks = Marks(0x02);
+    /// It is taken to be lost.
+    pub const LOST: Marks = Marks(0x04);
+    /// It was retransmitted at least once (Karn: gives no RTT sample).
+    pub const EVER_RETRANS: Marks = Marks(0x80);
+
+    /// Whether any of `other`'s marks is set.
+    #[inline]
+    pub const fn has(self, other: Marks) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sets the marks of `other`.
+    #[inline]
+    pub fn set(&mut self, other: Marks) {
+        self.0 |= other.0;
+    }
+
+    /// Clears the marks of `other`.
+    #[inline]
+    pub fn clear(&mut self, other: Marks) {
+        self.0 &= !other.0;
+    }
+}
+
+/// TCP's control block in a packet buffer (`struct tcp_skb_cb`): plain numbers, any bit pattern is a
+/// value, at most 48 bytes.
+///
+/// On a received segment `seq` and `end_seq` are the peer's; on one of ours they are our own. The
+/// payload of the buffer is `[seq, end_seq)` less the numbers that SYN (first) and FIN (last) occupy.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Cb {
+    /// First sequence number.
+    pub seq: SeqNum,
+    /// The sequence number after the last.
+    pub end_seq: SeqNum,
+    /// Received: the acknowledgement number. Sent: unused.
+    pub ack_seq: SeqNum,
+    /// Sent: number of segments on the wire that this buffer stands for; at least 1 once sent.
+    pub pcount: u16,
+    /// Sent: payload bytes of each of those segments; 0 if there is one.
+    pub gso_size: u16,
+    /// When it was last sent, in nanoseconds of the stack's clock.
+    pub sent_at: u64,
+    /// The control bits.
+    pub flags: Flags,
+    /// Sent: what became of it.
+    pub marks: Marks,
+    /// Sent: 1 if no later data may be joined to it (MSG_EOR).
+    pub eor: u8,
+    /// Keeps the layout free of implicit padding.
+    pub reserved: [u8; 5],
+}
+
+impl Cb {
+    /// Segments that the buffer counts as; an unsent one counts as one.
+    #[inline]
+    pub fn pcount(&self) -> u32 {
+        if self.pcount == 0 {
+            1
+        } else {
+            self.pcount as u32
+        }
+    }
+}

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The state of one connection.
+
+use super::{
+    cong::Algorithm,
+    seq::SeqNum,
+    MAX_WINDOW, //
+};
+use crate::platform::{SkbQueue, SkbTree};
+use crate::stack::{
+    env::Env,
+    errno::Errno,
+    socket::FourTuple,
+    time::{Duration, Instant},
+};
+
+/// The states of 3.3.2, with Linux's numbers (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Data flows both ways.
+    Established = 1,
+    /// Our SYN is out.
+    SynSent = 2,
+    /// The peer's SYN is in and ours is out, not yet acknowledged.
+    SynRecv = 3,
+    /// We closed; our FIN is not yet acknowledged.
+    FinWait1 = 4,
+    /// We closed and the peer knows; it may still send.
+    FinWait2 = 5,
+    /// Both closed: old segments die out.
+    TimeWait = 6,
+    /// No connection.
+    Close = 7,
+    /// The peer closed; we may still send.
+    CloseWait = 8,
+    /// Both closed; our FIN is not yet acknowledged.
+    LastAck = 9,
+    /// Waiting for SYNs.
+    Listen = 10,
+    /// Both closed at once; our FIN is not yet acknowledged.
+    Closing = 11,
+}
+
+impl State {
+    /// Whether data of ours may be sent or retransmitted, or a FIN (`TCPF_*` set in `tcp_sendmsg`).
+    #[inline]
+    pub(super) fn can_send(self) -> bool {
+        matches!(self, State::Established | State::CloseWait)
+    }
+
+    /// Whether both SYNs have been exchanged.
+    #[inline]
+    pub(super) fn synchronised(self) -> bool {
+        !matches!(
+            self,
+            State::Close | State::Listen | State::SynSent | State::SynRecv
+        )
+    }
+}
+
+/// How far loss recovery has gone (`enum tcp_ca_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CaState {
+    /// Nothing is wrong.
+    Open = 0,
+    /// Duplicate ACKs have come, too few for a loss.
+    Disorder = 1,
+    /// Fast recovery: RFC 6582.
+    Recovery = 3,
+    /// After a retransmission timeout.
+    Loss = 4,
+}
+
+/// What the retransmission timer stands for (`icsk_pending`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// Sent data must be acknowledged.
+    Retrans,
+    /// The peer's window is closed and must be probed.
+    Probe0,
+}
+
+/// The receiver's delayed-ACK machine (`icsk_ack`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AckState {
+    /// An ACK is owed.
+    pub(super) scheduled: bool,
+    /// The user has read since the last ACK was owed (`ICSK_ACK_PUSHED`).
+    pub(super) pushed: bool,
+    /// Segments to be acknowledged at once.
+    pub(super) quick: u8,
+    /// The traffic is interactive: ACKs ride on answers (`pingpong`).
+    pub(super) pingpong: bool,
+    /// How long an ACK is delayed at the moment; zero before the first data segment.
+    pub(super) ato: Duration,
+    /// When the last data segment came.
+    pub(super) lrcvtime: Instant,
+    /// The peer's segment size as seen, in bytes: estimates when two full segments are owed an ACK.
+    pub(super) rcv_mss: u16,
+    /// Length of the last segment.
+    pub(super) last_seg_size: u16,
+}
+
+/// Receive-buffer autotuning (`tcp_rcv_space_adjust`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RcvSpace {
+    /// Bytes that the user read in the best round trip so far.
+    pub(super) space: u32,
+    /// `copied_seq` at the start of this round trip.
+    pub(super) seq: SeqNum,
+    /// When this round trip began.
+    pub(super) time: Instant,
+}
+
+/// Counts for `struct tcp_info`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stats {
+    pub(super) segs_out: u32,
+    pub(super) segs_in: u32,
+    pub(super) data_segs_out: u32,
+    pub(super) data_segs_in: u32,
+    pub(super) bytes_acked: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_retrans: u64,
+    pub(super) total_retrans: u32,
+    pub(super) delivered: u32,
+    pub(super) rcv_ooopack: u32,
+}
+
+/// A connection: everything that RFC 9293 calls the TCB, and the queues.
+///
+/// A plain value. Whoever holds the socket's lock holds it by `&mut`; nothing here is read without
+/// that lock. The fields stand in the order in which a data segment and its ACK touch them.
+pub struct Sock {
+    /// Both ends.
+    pub id: FourTuple,
+    /// The state.
+    pub state: State,
+    pub(super) ca_state: CaState,
+    pub(super) ts_ok: bool,
+    pub(super) wscale_ok: bool,
+    pub(super) snd_wscale: u8,
+    pub(super) rcv_wscale: u8,
+
+    // Receiving.
+    pub(super) rcv_nxt: SeqNum,
+    pub(super) copied_seq: SeqNum,
+    /// `rcv_nxt` when the last window was sent.
+    pub(super) rcv_wup: SeqNum,
+    pub(super) rcv_wnd: u32,
+    pub(super) rcv_ssthresh: u32,
+    pub(super) window_clamp: u32,
+    pub(super) ts_recent: u32,
+    /// When `ts_recent` was taken.
+    pub(super) ts_recent_stamp: Instant,
+    pub(super) rcv_tstamp: Instant,
+    pub(super) ack: AckState,
+    /// The owed ACK must not be delayed.
+    pub(super) ack_now: bool,
+    pub(super) delack_at: Option<Instant>,
+    pub(super) receive_queue: SkbQueue,
+    pub(super) ooo: SkbTree,
+
+    // Sending.
+    pub(super) snd_una: SeqNum,
+    pub(super) snd_nxt: SeqNum,
+    pub(super) write_seq: SeqNum,
+    pub(super) pushed_seq: SeqNum,
+    /// End of the last small segment sent: Minshall's variant of Nagle.
+    pub(super) snd_sml: SeqNum,
+    /// SEG.SEQ of the segment that set `snd_wnd` (SND.WL1).
+    pub(super) snd_wl1: SeqNum,
+    pub(super) snd_wnd: u32,
+    /// The largest window the peer ever offered.
+    pub(super) max_window: u32,
+    /// Payload of a full segment now, options taken off, in bytes.
+    pub(super) mss_cache: u16,
+    pub(super) mss_clamp: u16,
+    pub(super) user_mss: u16,
+    pub(super) advmss: u16,
+    /// The path MTU that `mss_cache` was computed from.
+    pub(super) pmtu: u32,
+    /// The path's limit of a GSO packet, as `gso_segs` was computed from it.
+    pub(super) gso_max_size: u32,
+    /// Full segments to gather into one GSO packet.
+    pub(super) gso_segs: u16,
+    pub(super) nonagle: Nagle,
+    pub(super) packets_out: u32,
+    pub(super) retrans_out: u32,
+    pub(super) lost_out: u32,
+    /// Duplicate ACKs stand for segments that left the network (RFC 5681's inflation).
+    pub(super) sacked_out: u32,
+    pub(super) rtx_queue: SkbTree,
+    pub(super) write_queue: SkbQueue,
+    pub(super) rto_at: Option<Instant>,
+    pub(super) pending: Pending,
+    pub(super) lsndtime: Instant,
+    pub(super) ts_offset: u32,
+
+    // Congestion and round trips.
+    pub(super) snd_cwnd: u32,
+    pub(super) snd_ssthresh: u32,
+    pub(super) snd_cwnd_clamp: u32,
+    /// Whether the window, not the application, limited the last flight (RFC 2861's spirit).
+    pub(super) cwnd_limited: bool,
+    pub(super) max_packets_out: u32,
+    /// Where the flight that `max_packets_out` describes ends.
+    pub(super) cwnd_usage_seq: SeqNum,
+    /// The user waits to write: data will follow the handshake.
+    pub(super) write_pending: bool,
+    /// Acknowledged data were freed: writers may have room.
+    pub(super) check_space: bool,
+    pub(super) cong: Algorithm,
+    pub(super) high_seq: SeqNum,
+    /// `high_seq` is the end of a recovery that is not over (RFC 6582's `recover`).
+    pub(super) recover_valid: bool,
+    /// Where an RTO's retransmissions have got to.
+    pub(super) retransmit_nxt: SeqNum,
+    pub(super) prior_cwnd: u32,
+    pub(super) srtt_us: u32,
+    pub(super) mdev_us: u32,
+    pub(super) mdev_max_us: u32,
+    pub(super) rttvar_us: u32,
+    pub(super) rtt_seq: SeqNum,
+    pub(super) min_rtt_us: u32,
+    pub(super) rto: Duration,
+    pub(super) retransmits: u8,
+    pub(super) backoff: u8,
+    pub(super) probes_out: u8,
+    /// When the first retransmission of the present trouble was sent.
+    pub(super) retrans_stamp: Option<Instant>,
+    pub(super) rcv_rtt_us: u32,
+    pub(super) rcv_rtt_seq: SeqNum,
+    pub(super) rcv_rtt_time: Instant,
+    pub(super) rcvq_space: RcvSpace,
+
+    // Rarely.
+    pub(super) last_oow_ack: Option<Instant>,
+    pub(super) challenge_at: Option<Instant>,
+    pub(super) keep_at: Option<Instant>,
+    pub(super) keepalive: bool,
+    pub(super) keepalive_time: Duration,
+    pub(super) keepalive_intvl: Duration,
+    pub(super) keepalive_probes: u8,
+    pub(super) syn_retries: u8,
+    pub(super) user_timeout: Duration,
+    pub(super) linger2: Duration,
+    /// The user said so with TCP_LINGER2 < 0: no FIN_WAIT_2 at all.
+    pub(super) no_fin_wait2: bool,
+    pub(super) snd_isn: SeqNum,
+    pub(super) irs: SeqNum,
+    pub(super) stats: Stats,
+}
+
+/// Which small segments may be sent (`tp->nonagle`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Nagle {
+    /// TCP_NODELAY.
+    pub(super) off: bool,
+    /// TCP_CORK.
+    pub(super) cork: bool,
+    /// The next push goes out whatever Nagle says (`TCP_NAGLE_PUSH`).
+    pub(super) push: bool,
+}
+
+impl Sock {
+    /// A connection that has not begun.
+    pub fn new() -> Sock {
+        Sock {
+            id: FourTuple::default(),
+            state: State::Close,
+            ca_state: CaState::Open,
+            ts_ok: false,
+            wscale_ok: false,
+            snd_wscale: 0,
+            rcv_wscale: 0,
+            rcv_nxt: SeqNum::default(),
+            copied_seq: SeqNum::default(),
+            rcv_wup: SeqNum::default(),
+            rcv_wnd: 0,
+            rcv_ssthresh: 0,
+            window_clamp: MAX_WINDOW,
+            ts_recent: 0,
+            ts_recent_stamp: Instant::ZERO,
+            rcv_tstamp: Instant::ZERO,
+            ack: AckState {
+                scheduled: false,
+                pushed: false,
+                quick: 0,
+                pingpong: false,
+                ato: Duration::ZERO,
+                lrcvtime: Instant::ZERO,
+                rcv_mss: super::MSS_DEFAULT,
+                last_seg_size: 0,
+            },
+            ack_now: false,
+            delack_at: None,
+            receive_queue: SkbQueue::new(),
+            ooo: SkbTree::new(),
+            snd_una: SeqNum::default(),
+            snd_nxt: SeqNum::default(),
+            write_seq: SeqNum::default(),
+            pushed_seq: SeqNum::default(),
+            snd_sml: SeqNum::default(),
+            snd_wl1: SeqNum::default(),
+            snd_wnd: 0,
+            max_window: 0,
+            mss_cache: super::MSS_DEFAULT,
+            mss_clamp: u16::MAX,
+            user_mss: 0,
+            advmss: super::MSS_DEFAULT,
+            pmtu: 0,
+            gso_max_size: 0,
+            gso_segs: 1,
+            nonagle: Nagle::default(),
+            packets_out: 0,
+            retrans_out: 0,
+            lost_out: 0,
+            sacked_out: 0,
+            rtx_queue: SkbTree::new(),
+            write_queue: SkbQueue::new(),
+            rto_at: None,
+            pending: Pending::Retrans,
+            lsndtime: Instant::ZERO,
+            ts_offset: 0,
+            snd_cwnd: super::INIT_CWND,
+            snd_ssthresh: u32::MAX >> 1,
+            snd_cwnd_clamp: u32::MAX,
+            cwnd_limited: false,
+            max_packets_out: 0,
+            cwnd_usage_seq: SeqNum::default(),
+            write_pending: false,
+            check_space: false,
+            cong: Algorithm::default(),
+            high_seq: SeqNum::default(),
+            recover_valid: false,
+            retransmit_nxt: SeqNum::default(),
+            prior_cwnd: 0,
+            srtt_us: 0,
+            mdev_us: 1_000_000,
+            mdev_max_us: 0,
+            rttvar_us: 0,
+            rtt_seq: SeqNum::default(),
+            min_rtt_us: u32::MAX,
+            rto: super::TIMEOUT_INIT,
+            retransmits: 0,
+            backoff: 0,
+            probes_out: 0,
+            retrans_stamp: None,
+            rcv_rtt_us: 0,
+            rcv_rtt_seq: SeqNum::default(),
+            rcv_rtt_time: Instant::ZERO,
+            rcvq_space: RcvSpace {
+                space: 0,
+                seq: SeqNum::default(),
+                time: Instant::ZERO,
+            },
+            last_oow_ack: None,
+            challenge_at: None,
+            keep_at: None,
+            keepalive: false,
+            keepalive_time: super::KEEPALIVE_TIME,
+            keepalive_intvl: super::KEEPALIVE_INTVL,
+            keepalive_probes: super::KEEPALIVE_PROBES,
+            syn_retries: super::SYN_RETRIES,
+            user_timeout: Duration::ZERO,
+            linger2: Duration::ZERO,
+            no_fin_wait2: false,
+            snd_isn: SeqNum::default(),
+            irs: SeqNum::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Goes to `state` and lets the tables and lock-free readers know.
+    ///
+    /// Mirrors [`tcp_set_state`](srctree/net/ipv4/tcp.c).
+    pub(super) fn set_state<E: Env>(&mut self, env: &mut E, state: State) {
+        self.state = state;
+        env.set_state(state);
+    }
+
+    /// Ends the connection with `error` as the answer to the user's next call.
+    ///
+    /// Mirrors [`tcp_write_err`, `tcp_reset`](srctree/net/ipv4/tcp_timer.c).
+    pub(super) fn fail<E: Env>(&mut self, env: &mut E, error: Errno) {
+        self.purge_send(env);
+        env.report_error(error);
+        self.done(env);
+    }
+
+    /// Segments that are in the network by our reckoning.
+    ///
+    /// Mirrors [`tcp_packets_in_flight`](srctree/include/net/tcp.h).
+    #[inline]
+    pub(super) fn packets_in_flight(&self) -> u32 {
+        self.packets_out
+            .saturating_sub(self.sacked_out.saturating_add(self.lost_out))
+            .saturating_add(self.retrans_out)
+    }
+
+    /// Our clock as the timestamp option carries it.
+    #[inline]
+    pub(super) fn tsval(&self, now: Instant) -> u32 {
+        now.as_millis_u32().wrapping_add(self.ts_offset)
+    }
+
+    /// Bytes in flight or waiting that the user wrote and the peer has not acknowledged (SIOCOUTQ).
+    pub fn outq(&self) -> u32 {
+        if matches!(self.state, State::SynSent | State::SynRecv) {
+            return 0;
+        }
+        self.write_seq.since(self.snd_una)
+    }
+
+    /// Bytes not sent even once (SIOCOUTQNSD).
+    pub fn outq_nsd(&self) -> u32 {
+        if matches!(self.state, State::SynSent | State::SynRecv) {
+            return 0;
+        }
+        self.write_seq.since(self.snd_nxt)
+    }
+
+    /// Bytes that can be read without waiting (SIOCINQ).
+    ///
+    /// Mirrors [`tcp_inq`](srctree/include/net/tcp.h).
+    pub fn inq(&self) -> u32 {
+        if matches!(self.state, State::SynSent | State::SynRecv) {
+            return 0;
+        }
+        let n = self.rcv_nxt.since(self.copied_seq);
+        // The FIN has a sequence number, and no byte.
+        match self.receive_queue.back() {
+            Some(skb) if n > 0 && skb.tcp_cb().flags.has(super::skb::Flags::FIN) => {
+                n.saturating_sub(1)
+            }
+            _ => n,
+        }
+    }
+
+    /// Whether `target` bytes can be read, or reading ends at once.
+    ///
+    /// Mirrors [`tcp_stream_is_readable`](srctree/net/ipv4/tcp.c).
+    #[inline]
+    pub fn readable(&self, target: u32) -> bool {
+        let avail = self.rcv_nxt.since(self.copied_seq);
+        avail > 0 && avail >= target
+    }
+
+    /// When [`Sock::on_timer`] must be called; `None` if nothing is pending.
+    #[inline]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let earlier = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
+            (Some(a), Some(b)) => Some(if a < b { a } else { b }),
+            (a, None) => a,
+            (None, b) => b,
+        };
+        earlier(self.rto_at, earlier(self.delack_at, self.keep_at))
+    }
+}
+
+impl Default for Sock {
+    fn default() -> Self {
+        Sock::new()
+    }
+}

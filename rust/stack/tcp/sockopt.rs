@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+//! SOL_TCP options that are numbers.
+
+use super::{
+    sock::Sock,
+    ATO_MIN,
+    MAX_WINDOW,
+    MIN_SND_MSS, //
+};
+use crate::stack::{
+    env::Env,
+    errno::Errno,
+    time::Duration, //
+};
+
+/// The longest keepalive time or interval a user may set, in seconds (`MAX_TCP_KEEPIDLE`).
+const MAX_KEEP_SECS: i32 = 32_767;
+/// The largest probe count (`MAX_TCP_KEEPCNT`, `MAX_TCP_SYNCNT`).
+const MAX_COUNT: i32 = 127;
+/// The longest FIN-WAIT-2 of an orphan, in seconds (`TCP_FIN_TIMEOUT_MAX`).
+const MAX_LINGER2_SECS: i32 = 120;
+
+/// A SOL_TCP option whose value is an `int`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opt {
+    /// TCP_NODELAY.
+    NoDelay,
+    /// TCP_MAXSEG, in bytes.
+    MaxSeg,
+    /// TCP_CORK.
+    Cork,
+    /// TCP_KEEPIDLE, in seconds.
+    KeepIdle,
+    /// TCP_KEEPINTVL, in seconds.
+    KeepIntvl,
+    /// TCP_KEEPCNT.
+    KeepCnt,
+    /// TCP_SYNCNT.
+    SynCnt,
+    /// TCP_LINGER2, in seconds; negative: no FIN-WAIT-2 for orphans.
+    Linger2,
+    /// TCP_WINDOW_CLAMP, in bytes.
+    WindowClamp,
+    /// TCP_QUICKACK.
+    QuickAck,
+    /// TCP_USER_TIMEOUT, in milliseconds.
+    UserTimeout,
+}
+
+impl Sock {
+    /// Sets an option.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a value outside the option's range.
+    ///
+    /// Mirrors [`do_tcp_setsockopt`](srctree/net/ipv4/tcp.c).
+    pub fn set_option<E: Env>(&mut self, env: &mut E, opt: Opt, val: i32) -> Result<(), Errno> {
+        let secs = |val: i32, max: i32| {
+            if (1..=max).contains(&val) {
+                Ok(Duration::from_secs(u64::from(val.unsigned_abs())))
+            } else {
+                Err(Errno::EINVAL)
+            }
+        };
+        let count = |val: i32| {
+            if (1..=MAX_COUNT).contains(&val) {
+                Ok(val as u8)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        };
+        match opt {
+            Opt::NoDelay => {
+                self.nonagle.off = val != 0;
+                if val != 0 {
+                    // An explicit wish to send: even what is corked for want of size (but TCP_CORK
+                    // is stronger).
+                    self.nonagle.push = !self.nonagle.cork;
+                    self.push_pending_frames(env, false);
+                    self.nonagle.push = false;
+                }
+            }
+            Opt::Cork => {
+                self.nonagle.cork = val != 0;
+                if val == 0 {
+                    self.nonagle.push = self.nonagle.off;
+                    self.push_pending_frames(env, false);
+                    self.nonagle.push = false;
+                }
+            }
+            Opt::MaxSeg => {
+                if val != 0 && !(i32::from(MIN_SND_MSS).max(88)..=MAX_MSEG).contains(&val) {
+                    return Err(Errno::EINVAL);
+                }
+                self.user_mss = val as u16;
+            }
+            Opt::KeepIdle => {
+                self.keepalive_time = secs(val, MAX_KEEP_SECS)?;
+                if self.keepalive && self.state.synchronised() {
+                    let last = if self.ack.lrcvtime > self.rcv_tstamp {
+                        self.ack.lrcvtime
+                    } else {
+                        self.rcv_tstamp
+                    };
+                    self.keep_at = Some(last.plus(self.keepalive_time));
+                }
+            }
+            Opt::KeepIntvl => self.keepalive_intvl = secs(val, MAX_KEEP_SECS)?,
+            Opt::KeepCnt => self.keepalive_probes = count(val)?,
+            Opt::SynCnt => self.syn_retries = count(val)?,
+            Opt::Linger2 => {
+                self.no_fin_wait2 = val < 0;
+                let secs = val.clamp(0, MAX_LINGER2_SECS);
+                self.linger2 = Duration::from_secs(u64::from(secs.unsigned_abs()));
+            }
+            Opt::WindowClamp => {
+                if val <= 0 {
+                    return Err(Errno::EINVAL);
+                }
+                self.window_clamp = (val as u32).clamp(1024, MAX_WINDOW);
+                self.rcv_ssthresh = self.rcv_ssthresh.min(self.window_clamp);
+            }
+            Opt::QuickAck => {
+                self.ack.pingpong = val == 0;
+                if val != 0 && self.ack.scheduled && self.state.can_send() {
+                    self.ack.pushed = true;
+                    self.send_ack(env);
+                    if val & 1 == 0 {
+                        self.ack.pingpong = true;
+                    }
+                }
+                if val != 0 && self.ack.ato.is_zero() {
+                    self.ack.ato = ATO_MIN;
+                }
+            }
+            Opt::UserTimeout => {
+                if val < 0 {
+                    return Err(Errno::EINVAL);
+                }
+                self.user_timeout = Duration::from_millis(u64::from(val.unsigned_abs()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of an option, as getsockopt(2) tells it.
+    ///
+    /// Mirrors [`do_tcp_getsockopt`](srctree/net/ipv4/tcp.c).
+    pub fn option(&self, opt: Opt) -> i32 {
+        let secs = |d: Duration| d.as_secs().min(i32::MAX as u64) as i32;
+        match opt {
+            Opt::NoDelay => i32::from(self.nonagle.off),
+            Opt::MaxSeg => {
+                if self.state.synchronised() || self.user_mss == 0 {
+                    i32::from(self.mss_cache)
+                } else {
+                    i32::from(self.user_mss)
+                }
+            }
+            Opt::Cork => i32::from(self.nonagle.cork),
+            Opt::KeepIdle => secs(self.keepalive_time),
+            Opt::KeepIntvl => secs(self.keepalive_intvl),
+            Opt::KeepCnt => i32::from(self.keepalive_probes),
+            Opt::SynCnt => i32::from(self.syn_retries),
+            Opt::Linger2 => {
+                if self.no_fin_wait2 {
+                    -1
+                } else if self.linger2.is_zero() {
+                    secs(super::FIN_TIMEOUT)
+                } else {
+                    secs(self.linger2)
+                }
+            }
+            Opt::WindowClamp => self.window_clamp.min(i32::MAX as u32) as i32,
+            Opt::QuickAck => i32::from(!self.ack.pingpong),
+            Opt::UserTimeout => self.user_timeout.as_millis().min(i32::MAX as u64) as i32,
+        }
+    }
+}
+
+/// The largest TCP_MAXSEG (`MAX_TCP_WINDOW`).
+const MAX_MSEG: i32 = 32_767;

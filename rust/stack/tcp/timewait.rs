@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is left of a closed connection: TIME-WAIT, and FIN-WAIT-2 after close(2).
+
+use super::{
+    ack_output,
+    options::OutOptions,
+    output::Header,
+    segment::Segment,
+    seq::SeqNum,
+    skb::Flags,
+    sock::{Sock, State}, //
+};
+use crate::platform::{Skb, MAX_HEADER};
+use crate::stack::{
+    drop_reason::DropReason,
+    socket::FourTuple,
+    time::{Duration, Instant}, //
+};
+
+/// The memory of a connection that nobody holds any more. A plain value.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeWait {
+    /// Both ends.
+    pub id: FourTuple,
+    /// TIME-WAIT, or FIN-WAIT-2 while the peer's FIN is still to come.
+    pub substate: State,
+    rcv_nxt: SeqNum,
+    snd_nxt: SeqNum,
+    rcv_wnd: u32,
+    ts_recent: u32,
+    ts_recent_stamp: Instant,
+    ts_offset: u32,
+    rcv_wscale: u8,
+    ts_ok: bool,
+    last_oow_ack: Option<Instant>,
+}
+
+/// What a segment for a [`TimeWait`] calls for.
+#[derive(Debug)]
+pub enum TwAction {
+    /// Nothing.
+    Drop(DropReason),
+    /// Send this, and start the 2 MSL anew.
+    Ack(Skb),
+    /// The peer opens a new connection with numbers above the old ones (3.6.1; RFC 6191): drop the
+    /// TIME-WAIT and give the segment to a listener, whose own numbers must begin above this one.
+    Syn(SeqNum),
+    /// Send this reset, if there is one, and drop the TIME-WAIT.
+    Reset(Option<Skb>),
+    /// The TIME-WAIT is over (a reset ended it).
+    Kill,
+    /// The peer's FIN has come: now in TIME-WAIT for 2 MSL; send this ACK.
+    Fin(Skb),
+}
+
+impl TimeWait {
+    /// What `sock` leaves behind in `substate`.
+    pub(super) fn new(sock: &Sock, substate: State) -> TimeWait {
+        TimeWait {
+            id: sock.id,
+            substate,
+            rcv_nxt: sock.rcv_nxt,
+            snd_nxt: sock.snd_nxt,
+            rcv_wnd: sock.receive_window(),
+            ts_recent: sock.ts_recent,
+            ts_recent_stamp: sock.ts_recent_stamp,
+            ts_offset: sock.ts_offset,
+            rcv_wscale: sock.rcv_wscale,
+            ts_ok: sock.ts_ok,
+            last_oow_ack: None,
+        }
+    }
+
+    /// A segment of the old connection, or of a new one between the same ends.
+    ///
+    /// 3.10.7.4 for TIME-WAIT. Mirrors
+    /// [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c).
+    pub fn rcv(&mut self, seg: &Segment, now: Instant) -> TwAction {
+        let paws_reject = self.ts_ok
+            && seg.opts.saw_tstamp
+            && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
+            && !seg.flags.has(Flags::RST);
+        if self.substate == State::FinWait2 {
+            return self.rcv_fin_wait2(seg, now, paws_reject);
+        }
+        // RFC 1337 would have a reset ignored; Linux, and we, let it end TIME-WAIT (tcp_rfc1337 = 0)
+        // when it is exactly in place.
+        if !paws_reject
+            && seg.seq == self.rcv_nxt
+            && (seg.seq == seg.end_seq || seg.flags.has(Flags::RST))
+        {
+            if seg.flags.has(Flags::RST) {
+                return TwAction::Kill;
+            }
+            self.note_timestamp(seg, now);
+            return TwAction::Drop(DropReason::TcpClose);
+        }
+        // 3.6.1: a SYN may reopen the connection if its numbers, or its clock, are beyond the old ones.
+        if seg.flags.has(Flags::SYN)
+            && !seg.flags.has(Flags::RST)
+            && !seg.flags.has(Flags::ACK)
+            && !paws_reject
+            && (seg.seq.after(self.rcv_nxt)
+                || (self.ts_ok
+                    && seg.opts.saw_tstamp
+                    && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) < 0))
+        {
+            return TwAction::Syn(self.snd_nxt.add(65_535).add(2));
+        }
+        if seg.flags.has(Flags::RST) {
+            return TwAction::Drop(DropReason::TcpClose);
+        }
+        if seg.seq == seg.end_seq && self.limited(now) {
+            return TwAction::Drop(DropReason::TcpClose);
+        }
+        match self.ack(now) {
+            Some(skb) => TwAction::Ack(skb),
+            None => TwAction::Drop(DropReason::Nomem),
+        }
+    }
+
+    /// Still waiting for the peer's FIN.
+    fn rcv_fin_wait2(&mut self, seg: &Segment, now: Instant, paws_reject: bool) -> TwAction {
+        let in_window = (seg.seq == self.rcv_nxt && seg.seq == seg.end_seq)
+            || seg
+                .seq
+                .between(self.rcv_nxt, self.rcv_nxt.add(self.rcv_wnd))
+            || (seg.seq == seg.end_seq && seg.seq == self.rcv_nxt.add(self.rcv_wnd))
+            || (seg.end_seq.after(self.rcv_nxt) && seg.seq.before(self.rcv_nxt.add(self.rcv_wnd)));
+        if paws_reject || !in_window {
+            if self.limited(now) {
+                return TwAction::Drop(DropReason::TcpClose);
+            }
+            return match self.ack(now) {
+                Some(skb) => TwAction::Ack(skb),
+                None => TwAction::Drop(DropReason::Nomem),
+            };
+        }
+        if seg.flags.has(Flags::RST) {
+            return TwAction::Kill;
+        }
+        if seg.flags.has(Flags::SYN) && seg.seq.before(self.rcv_nxt) {
+            return TwAction::Reset(ack_output::send_reset(seg, self.id));
+        }
+        // A duplicate, or an ACK without anything new.
+        if !seg.flags.has(Flags::ACK) || !seg.end_seq.after(self.rcv_nxt) || seg.end_seq == seg.seq
+        {
+            return TwAction::Drop(DropReason::TcpClose);
+        }
+        // Data after close(2), or a FIN beyond data that were lost: nobody can take them.
+        if !seg.flags.has(Flags::FIN) || seg.end_seq != self.rcv_nxt.add(1) {
+            return TwAction::Reset(ack_output::send_reset(seg, self.id));
+        }
+        self.substate = State::TimeWait;
+        self.rcv_nxt = seg.end_seq;
+        self.note_timestamp(seg, now);
+        match self.ack(now) {
+            Some(skb) => TwAction::Fin(skb),
+            None => TwAction::Drop(DropReason::Nomem),
+        }
+    }
+
+    fn note_timestamp(&mut self, seg: &Segment, now: Instant) {
+        if seg.opts.saw_tstamp {
+            self.ts_recent = seg.opts.tsval;
+            self.ts_recent_stamp = now;
+        }
+    }
+
+    /// Whether an ACK was sent so lately that an endless exchange of them must be feared.
+    fn limited(&mut self, now: Instant) -> bool {
+        if let Some(at) = self.last_oow_ack {
+            if now.since(at) < super::INVALID_RATELIMIT {
+                return true;
+            }
+        }
+        self.last_oow_ack = Some(now);
+        false
+    }
+
+    /// Mirrors [`tcp_v4_timewait_ack`](srctree/net/ipv4/tcp_ipv4.c).
+    fn ack(&self, now: Instant) -> Option<Skb> {
+        let mut skb = Skb::alloc(MAX_HEADER, 0)?;
+        let opts = OutOptions {
+            tstamp: if self.ts_ok {
+                Some((
+                    now.as_millis_u32().wrapping_add(self.ts_offset),
+                    self.ts_recent,
+                ))
+            } else {
+                None
+            },
+            ..OutOptions::default()
+        };
+        Header {
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
+        }
+        .push(&mut skb, self.id, &opts)?;
+        Some(skb)
+    }
+
+    /// Whether a new connection of ours between the same ends may take its place now, because our
+    /// clock keeps old and new segments apart (RFC 6191, `tcp_tw_reuse`), and with which first number.
+    ///
+    /// Mirrors [`tcp_twsk_unique`](srctree/net/ipv4/tcp_ipv4.c).
+    pub fn reusable(&self, now: Instant) -> Option<SeqNum> {
+        if self.substate == State::TimeWait
+            && self.ts_ok
+            && now.since(self.ts_recent_stamp) > Duration::from_secs(1)
+        {
+            Some(self.snd_nxt.add(65_535).add(2))
+        } else {
+            None
+        }
+    }
+}
