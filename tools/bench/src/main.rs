@@ -12,6 +12,7 @@ mod ops;
 mod report;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -107,6 +108,7 @@ fn measure(args: &Args) -> Result<Figures> {
         .map(|&op| Row { op, before: None, inet: None, subject: None })
         .collect();
 
+    quiesce()?;
     let fresh = subject.is_rustnet() && !module::loaded("rustnet");
     if fresh {
         for row in &mut rows {
@@ -116,6 +118,7 @@ fn measure(args: &Args) -> Result<Figures> {
             })?);
         }
         module::insmod(&args.module)?;
+        quiesce()?;
     } else if subject.is_rustnet() {
         eprintln!("rustnet-bench: the module is loaded already, so the host tax is not measured");
     }
@@ -163,6 +166,18 @@ impl Args {
 /// Says on standard error what is being done: a run takes minutes under emulation.
 fn step(what: &str) {
     eprintln!("# {what}");
+}
+
+/// Waits until nobody else wants the CPU: a fresh boot still runs the crypto code's self-tests, whose
+/// time slices would be counted as ours.
+fn quiesce() -> Result<()> {
+    let mut calm = 0;
+    netlab::wait::until_for(Duration::from_secs(60), "an otherwise idle machine", || {
+        let stat = std::fs::read_to_string("/proc/stat").ok()?;
+        let alone = stat.lines().any(|l| l == "procs_running 1");
+        calm = if alone { calm + 1 } else { 0 };
+        (calm >= 50).then_some(())
+    })
 }
 
 fn repeat(runs: usize, mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
