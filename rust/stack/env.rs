@@ -103,6 +103,9 @@ pub trait Env {
     /// memory limits refuse it; `force` charges regardless (a FIN, or the one segment a reader waits for).
     fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool;
 
+    /// A packet that is charged to the receive buffer grew by `bytes` of true size.
+    fn rmem_grow(&mut self, bytes: usize);
+
     /// Whether the protocol as a whole is short of memory (`tcp_mem`).
     fn under_memory_pressure(&self) -> bool;
 

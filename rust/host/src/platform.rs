@@ -12,10 +12,10 @@
 //! place would take the links of an intrusive queue with it.
 
 use crate::stack::tcp::{Cb, SeqNum};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
 mod shared;
 
@@ -91,6 +91,16 @@ pub struct SkBuff {
     truesize: usize,
     csum_ok: bool,
     csum_partial: bool,
+    /// The receive buffer that this packet is charged to.
+    owner: Option<Rc<Cell<usize>>>,
+}
+
+impl Drop for SkBuff {
+    fn drop(&mut self) {
+        if let Some(owner) = &self.owner {
+            owner.set(owner.get() - self.truesize);
+        }
+    }
 }
 
 /// Owns a packet buffer; dropping it frees the packet.
@@ -131,6 +141,7 @@ impl Skb {
             truesize: SKB_OVERHEAD + headroom + tailroom,
             csum_ok: false,
             csum_partial: false,
+            owner: None,
         })))
     }
 
@@ -162,8 +173,17 @@ impl SkBuff {
         let s = &*self;
         Some(Skb(Box::new(SkBuff {
             buf: s.buf.clone(),
+            data: s.data,
+            linear_end: s.linear_end,
+            network: s.network,
+            transport: s.transport,
             tcp: s.tcp,
-            ..*s
+            gso_size: s.gso_size,
+            gso_segs: s.gso_segs,
+            truesize: s.truesize,
+            csum_ok: s.csum_ok,
+            csum_partial: s.csum_partial,
+            owner: None,
         })))
     }
 
@@ -347,8 +367,19 @@ impl SkBuff {
     }
 }
 
-/// Host only: what `Env::append` and `Env::copy_out` are made of.
+/// Host only: what the memory and copying parts of `Env` are made of.
 impl SkBuff {
+    /// Charges the packet to `owner` until it is freed (`skb_set_owner_r`).
+    pub fn set_owner_r(&mut self, owner: &Rc<Cell<usize>>) {
+        owner.set(owner.get() + self.truesize);
+        self.owner = Some(Rc::clone(owner));
+    }
+
+    /// The device vouches for the checksum (CHECKSUM_UNNECESSARY).
+    pub fn set_csum_ok(&mut self) {
+        self.csum_ok = true;
+    }
+
     /// Appends stream bytes as fragments.
     pub fn append_frag(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
@@ -506,99 +537,99 @@ impl Cursor<'_> {
 /// the sequence space (`tp->out_of_order_queue`'s rb-tree). Every operation is O(log n).
 #[derive(Debug, Default)]
 pub struct SkbTree {
-    map: BTreeMap<u64, Skb>,
+    /// Sorted by the packets' present numbers: those of the first one move as it is trimmed.
+    skbs: VecDeque<Skb>,
 }
 
 impl SkbTree {
     /// An empty tree.
     pub const fn new() -> Self {
-        SkbTree { map: BTreeMap::new() }
+        SkbTree {
+            skbs: VecDeque::new(),
+        }
     }
 
     /// Whether there are no packets.
     pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.skbs.is_empty()
     }
 
-    /// A key that orders like the sequence numbers do: as a signed distance from any member.
-    fn key(&self, seq: SeqNum) -> u64 {
-        let seq = seq.get();
-        match self.map.keys().next() {
-            None => (1u64 << 40) + u64::from(seq),
-            Some(&k) => {
-                let d = seq.wrapping_sub(k as u32) as i32;
-                (k as i64 + i64::from(d)) as u64
-            }
-        }
+    /// How many packets begin at or before `seq`.
+    fn upto(&self, seq: SeqNum) -> usize {
+        self.skbs.partition_point(|s| !s.tcp_cb().seq.after(seq))
     }
 
     /// Inserts a packet. Gives it back if one with the same first sequence number is there.
     pub fn insert(&mut self, skb: Skb) -> Result<(), Skb> {
-        let k = self.key(skb.tcp_cb().seq);
-        if self.map.contains_key(&k) {
+        let seq = skb.tcp_cb().seq;
+        let at = self.upto(seq);
+        if at > 0 && self.skbs[at - 1].tcp_cb().seq == seq {
             return Err(skb);
         }
-        self.map.insert(k, skb);
+        self.skbs.insert(at, skb);
         Ok(())
     }
 
     /// The packet with the lowest sequence number.
     pub fn first(&self) -> Option<&SkBuff> {
-        self.map.values().next().map(|s| &**s)
+        self.skbs.front().map(|s| &**s)
     }
 
     /// The packet with the highest sequence number.
     pub fn last(&self) -> Option<&SkBuff> {
-        self.map.values().next_back().map(|s| &**s)
+        self.skbs.back().map(|s| &**s)
     }
 
     /// The packet with the lowest sequence number, to be changed: not its `Cb::seq` beyond its neighbours'.
     pub fn first_mut(&mut self) -> Option<&mut Skb> {
-        self.map.values_mut().next()
+        self.skbs.front_mut()
     }
 
     /// The packet with the highest sequence number, to be changed.
     pub fn last_mut(&mut self) -> Option<&mut Skb> {
-        self.map.values_mut().next_back()
+        self.skbs.back_mut()
     }
 
     /// Calls `f` on every packet in order, without changing that order.
     pub fn for_each_mut(&mut self, mut f: impl FnMut(&mut SkBuff)) {
-        for skb in self.map.values_mut() {
+        for skb in &mut self.skbs {
             f(skb);
         }
     }
 
     /// Takes the packet with the lowest sequence number.
     pub fn pop_first(&mut self) -> Option<Skb> {
-        self.map.pop_first().map(|(_, s)| s)
+        self.skbs.pop_front()
     }
 
     /// Takes the packet with the highest sequence number.
     pub fn pop_last(&mut self) -> Option<Skb> {
-        self.map.pop_last().map(|(_, s)| s)
+        self.skbs.pop_back()
     }
 
     /// The last packet that begins at or before `seq`.
     pub fn at_or_before(&mut self, seq: SeqNum) -> Option<&mut SkBuff> {
-        let k = self.key(seq);
-        self.map.range_mut(..=k).next_back().map(|(_, s)| &mut **s)
+        let at = self.upto(seq).checked_sub(1)?;
+        self.skbs.get_mut(at).map(|s| &mut **s)
     }
 
     /// The first packet that begins after `seq`.
     pub fn after(&mut self, seq: SeqNum) -> Option<&mut SkBuff> {
-        let k = self.key(seq);
-        self.map.range_mut(k + 1..).next().map(|(_, s)| &mut **s)
+        let at = self.upto(seq);
+        self.skbs.get_mut(at).map(|s| &mut **s)
     }
 
     /// Takes the packet that begins exactly at `seq`.
     pub fn remove(&mut self, seq: SeqNum) -> Option<Skb> {
-        let k = self.key(seq);
-        self.map.remove(&k)
+        let at = self.upto(seq).checked_sub(1)?;
+        if self.skbs[at].tcp_cb().seq != seq {
+            return None;
+        }
+        self.skbs.remove(at)
     }
 
     /// Frees everything.
     pub fn clear(&mut self) {
-        self.map.clear();
+        self.skbs.clear();
     }
 }

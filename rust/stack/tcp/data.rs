@@ -80,7 +80,7 @@ impl Sock {
             }
         }
         let truesize = skb.truesize() as u32;
-        self.queue_rcv(skb);
+        self.queue_rcv(env, skb);
         self.rcv_nxt_update(seg.end_seq);
         if seg.len != 0 {
             self.event_data_recv(env, seg, truesize);
@@ -110,7 +110,7 @@ impl Sock {
     /// Appends a segment to the receive queue, to the last buffer if it has room.
     ///
     /// Mirrors [`tcp_queue_rcv`, `tcp_try_coalesce`](srctree/net/ipv4/tcp_input.c).
-    fn queue_rcv(&mut self, skb: Skb) {
+    fn queue_rcv<E: Env>(&mut self, env: &mut E, skb: Skb) {
         let cb = *skb.tcp_cb();
         if let Some(tail) = self.receive_queue.back_mut() {
             let tcb = *tail.tcp_cb();
@@ -120,7 +120,8 @@ impl Sock {
                 && !cb.flags.has(Flags::SYN);
             if fits {
                 match tail.try_coalesce(skb) {
-                    Ok(_) => {
+                    Ok(delta) => {
+                        env.rmem_grow(delta);
                         let tcb = tail.tcp_cb_mut();
                         tcb.end_seq = cb.end_seq;
                         tcb.ack_seq = cb.ack_seq;
@@ -172,7 +173,8 @@ impl Sock {
             } else if bcb.end_seq == seq && !fin && !bcb.flags.has(Flags::FIN) {
                 // Follows it: one buffer instead of two.
                 match before.try_coalesce(skb) {
-                    Ok(_) => {
+                    Ok(delta) => {
+                        env.rmem_grow(delta);
                         before.tcp_cb_mut().end_seq = end;
                         self.drop_covered(bcb.seq, end);
                         return;
@@ -220,7 +222,7 @@ impl Sock {
             if !cb.end_seq.after(self.rcv_nxt) {
                 continue;
             }
-            self.queue_rcv(skb);
+            self.queue_rcv(env, skb);
             self.rcv_nxt_update(cb.end_seq);
             if cb.flags.has(Flags::FIN) {
                 self.fin(env);

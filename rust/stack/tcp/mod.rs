@@ -162,3 +162,6 @@ pub const MAX_WINDOW: u32 = (1 << 30) - 1;
 pub const HEADER_LEN: usize = 20;
 /// The timestamp option with its padding, in bytes.
 pub const TSTAMP_ALIGNED: usize = 12;
+
+#[cfg(test)]
+mod tests;

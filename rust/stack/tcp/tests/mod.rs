@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tests of the protocol, and what they stand on: [`World`], the surroundings of one socket made of
+//! plain numbers, and [`Pair`], two sockets and the wire between them.
+//!
+//! Every test ends with [`Pair::finish`] or [`World::assert_clean`]: nothing queued, nothing charged,
+//! no deadline left.
+
+mod close;
+mod handshake;
+mod transfer;
+
+use super::*;
+use crate::platform::{Fault, MsgIter, SkBuff, Skb};
+use crate::stack::{
+    counters::Counter,
+    env::{Append, Env, Path, Shutdown},
+    errno::Errno,
+    socket::FourTuple,
+    time::{Duration, Instant},
+    wire::ipv4::Addr,
+};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+/// The surroundings of one socket.
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) mtu: u32,
+    pub(super) gso_max_size: u32,
+    pub(super) sndbuf: u32,
+    pub(super) rcvbuf: u32,
+    pub(super) wmem: usize,
+    pub(super) rmem: Rc<Cell<usize>>,
+    pub(super) out: VecDeque<Skb>,
+    pub(super) state: State,
+    pub(super) dead: bool,
+    pub(super) shut: Shutdown,
+    pub(super) error: Option<Errno>,
+    pub(super) soft: Option<Errno>,
+    pub(super) readable: u32,
+    pub(super) writable: u32,
+    pub(super) tw: Option<(TimeWait, Duration)>,
+    pub(super) done: bool,
+    pub(super) counts: HashMap<Counter, u32>,
+}
+
+impl World {
+    pub(super) fn new() -> World {
+        World {
+            now: Instant::from_nanos(1_000_000_000),
+            mtu: 1500,
+            gso_max_size: 65_000,
+            sndbuf: 87_040,
+            rcvbuf: 131_072,
+            wmem: 0,
+            rmem: Rc::new(Cell::new(0)),
+            out: VecDeque::new(),
+            state: State::Close,
+            dead: false,
+            shut: Shutdown::NONE,
+            error: None,
+            soft: None,
+            readable: 0,
+            writable: 0,
+            tw: None,
+            done: false,
+            counts: HashMap::new(),
+        }
+    }
+
+    pub(super) fn counted(&self, c: Counter) -> u32 {
+        self.counts.get(&c).copied().unwrap_or(0)
+    }
+
+    /// Nothing of the socket's memory is charged any more.
+    pub(super) fn assert_clean(&self) {
+        assert_eq!(self.wmem, 0, "send memory left");
+        assert_eq!(self.rmem.get(), 0, "receive memory left");
+    }
+}
+
+impl Env for World {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn queue_xmit(&mut self, skb: Skb) -> Result<(), Errno> {
+        self.out.push_back(skb);
+        Ok(())
+    }
+
+    fn path(&mut self) -> Option<Path> {
+        Some(Path {
+            mtu: self.mtu,
+            gso_max_size: self.gso_max_size,
+            gso_max_segs: 64,
+        })
+    }
+
+    fn confirm_neigh(&mut self) {}
+
+    fn negative_advice(&mut self) {}
+
+    fn alloc_stream(&mut self) -> Option<Skb> {
+        Skb::alloc_stream()
+    }
+
+    fn append(&mut self, skb: &mut SkBuff, msg: &mut MsgIter<'_>, max: usize) -> Append {
+        let before = skb.truesize();
+        let n = max.min(msg.remaining()).min(32_768);
+        let bytes = msg.take(n).to_vec();
+        if bytes.is_empty() {
+            return Append::Full;
+        }
+        skb.append_frag(&bytes);
+        self.wmem += skb.truesize() - before;
+        Append::Bytes(bytes.len())
+    }
+
+    fn copy_out(
+        &mut self,
+        skb: &SkBuff,
+        offset: usize,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+    ) -> Result<(), Fault> {
+        msg.give(&skb.bytes()[offset..offset + len]);
+        Ok(())
+    }
+
+    fn sndbuf(&self) -> u32 {
+        self.sndbuf
+    }
+
+    fn set_sndbuf(&mut self, bytes: u32) {
+        self.sndbuf = bytes.min(4 << 20);
+    }
+
+    fn rcvbuf(&self) -> u32 {
+        self.rcvbuf
+    }
+
+    fn set_rcvbuf(&mut self, bytes: u32) {
+        self.rcvbuf = bytes.min(6 << 20);
+    }
+
+    fn rmem_alloc(&self) -> u32 {
+        self.rmem.get() as u32
+    }
+
+    fn wmem_queued(&self) -> u32 {
+        self.wmem as u32
+    }
+
+    fn wmem_charge(&mut self, bytes: usize) {
+        self.wmem += bytes;
+    }
+
+    fn wmem_uncharge(&mut self, bytes: usize) {
+        self.wmem = self
+            .wmem
+            .checked_sub(bytes)
+            .expect("more uncharged than charged");
+    }
+
+    fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool {
+        if !force && self.rmem.get() + skb.truesize() > self.rcvbuf as usize {
+            return false;
+        }
+        skb.set_owner_r(&self.rmem);
+        true
+    }
+
+    fn rmem_grow(&mut self, bytes: usize) {
+        self.rmem.set(self.rmem.get() + bytes);
+    }
+
+    fn under_memory_pressure(&self) -> bool {
+        false
+    }
+
+    fn set_state(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    fn shutdown(&self) -> Shutdown {
+        self.shut
+    }
+
+    fn add_shutdown(&mut self, bits: Shutdown) {
+        self.shut = self.shut.and(bits);
+    }
+
+    fn report_error(&mut self, error: Errno) {
+        self.error = Some(error);
+    }
+
+    fn set_soft_error(&mut self, error: Errno) {
+        self.soft = Some(error);
+    }
+
+    fn soft_error(&self) -> Option<Errno> {
+        self.soft
+    }
+
+    fn data_ready(&mut self) {
+        self.readable += 1;
+    }
+
+    fn write_space(&mut self) {
+        self.writable += 1;
+    }
+
+    fn state_change(&mut self) {}
+
+    fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
+        self.tw = Some((tw, timeout));
+    }
+
+    fn done(&mut self) {
+        assert!(!self.done, "done twice");
+        self.done = true;
+    }
+
+    fn random(&mut self) -> u32 {
+        4
+    }
+
+    fn count(&mut self, event: Counter) {
+        *self.counts.entry(event).or_insert(0) += 1;
+    }
+}
+
+/// The client's view of the connection that the tests use.
+pub(super) fn client_id() -> FourTuple {
+    FourTuple {
+        saddr: Addr::from_octets([192, 0, 2, 1]),
+        daddr: Addr::from_octets([192, 0, 2, 2]),
+        sport: 40_000,
+        dport: 80,
+    }
+}
+
+/// A socket and its surroundings.
+pub(super) struct Host {
+    pub(super) sock: Sock,
+    pub(super) world: World,
+}
+
+impl Host {
+    pub(super) fn new() -> Host {
+        Host {
+            sock: Sock::new(),
+            world: World::new(),
+        }
+    }
+
+    /// Gives the host a segment, as bytes from the TCP header on.
+    pub(super) fn deliver(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<(), crate::stack::drop_reason::DropReason> {
+        let mut skb = Skb::from_bytes(bytes);
+        let seg = Segment::parse(&mut skb)?;
+        self.sock.v4_do_rcv(&mut self.world, skb, &seg)
+    }
+
+    /// Writes as much as is taken without waiting.
+    pub(super) fn write(&mut self, data: &[u8]) -> (usize, SendStep) {
+        let mut copied = 0;
+        let mut msg = MsgIter::Source(data, 0);
+        let step = self
+            .sock
+            .sendmsg(&mut self.world, &mut msg, SendFlags::default(), &mut copied);
+        (copied, step)
+    }
+
+    /// Reads what is there.
+    pub(super) fn read(&mut self, max: usize) -> (Vec<u8>, RecvStep) {
+        let mut buf = Vec::new();
+        let mut st = RecvState::new(1);
+        let step = {
+            let mut msg = MsgIter::Dest(&mut buf, max);
+            self.sock.recvmsg(
+                &mut self.world,
+                &mut msg,
+                max,
+                RecvFlags::default(),
+                &mut st,
+            )
+        };
+        assert_eq!(buf.len(), st.copied);
+        (buf, step)
+    }
+
+    /// Segments that wait to be taken to the wire, header parsed.
+    pub(super) fn sent(&mut self) -> Vec<(Segment, Vec<u8>)> {
+        let mut v = Vec::new();
+        while let Some(mut skb) = self.world.out.pop_front() {
+            let seg = Segment::parse(&mut skb).expect("our own segment");
+            v.push((seg, skb.bytes()[usize::from(seg.doff)..].to_vec()));
+        }
+        v
+    }
+}
+
+/// What the wire does to a segment on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wire {
+    pub(super) delay: Duration,
+    /// Per mille of segments that vanish.
+    pub(super) loss: u32,
+    /// Per mille that are delayed by another `delay`.
+    pub(super) reorder: u32,
+    /// Per mille that arrive twice.
+    pub(super) duplicate: u32,
+    /// Cut GSO packets into segments, as a device would.
+    pub(super) segment: bool,
+}
+
+impl Wire {
+    pub(super) fn clean() -> Wire {
+        Wire {
+            delay: Duration::from_micros(500),
+            loss: 0,
+            reorder: 0,
+            duplicate: 0,
+            segment: true,
+        }
+    }
+}
+
+/// Two hosts and the wire between them. Time moves from event to event.
+pub(super) struct Pair {
+    pub(super) a: Host,
+    pub(super) b: Host,
+    pub(super) now: Instant,
+    pub(super) wire: Wire,
+    /// A listener on `b`'s side.
+    pub(super) request: Option<listen::Request>,
+    listening: bool,
+    in_flight: BTreeMap<(Instant, u64), (bool, Vec<u8>)>,
+    serial: u64,
+    rng: u64,
+}
+
+impl Pair {
+    pub(super) fn new(wire: Wire, seed: u64) -> Pair {
+        Pair {
+            a: Host::new(),
+            b: Host::new(),
+            now: Instant::from_nanos(1_000_000_000),
+            wire,
+            request: None,
+            listening: true,
+            in_flight: BTreeMap::new(),
+            serial: 0,
+            rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        }
+    }
+
+    fn random(&mut self, n: u32) -> u32 {
+        self.rng ^= self.rng << 13;
+        self.rng ^= self.rng >> 7;
+        self.rng ^= self.rng << 17;
+        ((self.rng >> 33) as u32) % n
+    }
+
+    fn launch(&mut self, to_b: bool, bytes: Vec<u8>) {
+        if self.random(1000) < self.wire.loss {
+            return;
+        }
+        let copies = if self.random(1000) < self.wire.duplicate {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let mut at = self.now.plus(self.wire.delay);
+            if self.random(1000) < self.wire.reorder {
+                at = at.plus(self.wire.delay);
+            }
+            self.serial += 1;
+            self.in_flight
+                .insert((at, self.serial), (to_b, bytes.clone()));
+        }
+    }
+
+    /// Takes what the hosts sent onto the wire.
+    pub(super) fn collect(&mut self) {
+        for to_b in [true, false] {
+            let host = if to_b { &mut self.a } else { &mut self.b };
+            let sent: Vec<Skb> = host.world.out.drain(..).collect();
+            for skb in sent {
+                for bytes in self.cut(&skb) {
+                    self.launch(to_b, bytes);
+                }
+            }
+        }
+    }
+
+    /// A GSO packet as its segments.
+    fn cut(&self, skb: &Skb) -> Vec<Vec<u8>> {
+        let bytes = skb.bytes();
+        let doff = usize::from(bytes[12] >> 4) * 4;
+        let size = usize::from(skb.gso_size());
+        if size == 0 || !self.wire.segment {
+            return vec![bytes.to_vec()];
+        }
+        let (header, payload) = bytes.split_at(doff);
+        let seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        let n = payload.len().div_ceil(size);
+        payload
+            .chunks(size)
+            .enumerate()
+            .map(|(i, chunk)| {
+                let mut seg = header.to_vec();
+                seg[4..8].copy_from_slice(&seq.wrapping_add((i * size) as u32).to_be_bytes());
+                if i + 1 != n {
+                    seg[13] &= !(Flags::FIN.and(Flags::PSH).bits());
+                }
+                seg.extend_from_slice(chunk);
+                seg
+            })
+            .collect()
+    }
+
+    fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        self.a.world.now = now;
+        self.b.world.now = now;
+    }
+
+    /// Delivers the next packet or fires the next timer. `false` when nothing will ever happen.
+    pub(super) fn step(&mut self) -> bool {
+        self.collect();
+        let packet = self.in_flight.keys().next().map(|k| k.0);
+        let timer = [self.a.sock.next_expiry(), self.b.sock.next_expiry()]
+            .into_iter()
+            .flatten()
+            .min();
+        let next = match (packet, timer) {
+            (Some(p), Some(t)) => p.min(t),
+            (Some(p), None) => p,
+            (None, Some(t)) => t,
+            (None, None) => return false,
+        };
+        self.set_now(next.max(self.now));
+        if packet == Some(next) {
+            let (_, (to_b, bytes)) = self.in_flight.pop_first().expect("a packet");
+            if to_b {
+                self.receive_b(&bytes);
+            } else {
+                let _ = self.a.deliver(&bytes);
+            }
+        } else {
+            for h in [&mut self.a, &mut self.b] {
+                if h.sock.next_expiry().is_some_and(|t| t <= next) {
+                    h.sock.on_timer(&mut h.world);
+                }
+            }
+        }
+        self.collect();
+        true
+    }
+
+    /// `b`'s side: a listener until the handshake is over.
+    fn receive_b(&mut self, bytes: &[u8]) {
+        if self.b.sock.state != State::Close || !self.listening {
+            let _ = self.b.deliver(bytes);
+            return;
+        }
+        let mut skb = Skb::from_bytes(bytes);
+        let Ok(seg) = Segment::parse(&mut skb) else {
+            return;
+        };
+        let now = self.now;
+        match &mut self.request {
+            None => {
+                if seg.flags != Flags::SYN {
+                    return;
+                }
+                let cfg = listen::ListenConfig {
+                    rcvbuf: self.b.world.rcvbuf,
+                    mtu: self.b.world.mtu,
+                    user_mss: 0,
+                };
+                let id = client_id().reversed();
+                let mut req = listen::conn_request(&cfg, &seg, id, 0xffff_f000, 77, now);
+                let skb = listen::synack(&mut req, now).expect("memory");
+                self.b.world.out.push_back(skb);
+                self.request = Some(req);
+            }
+            Some(req) => match listen::check_req(req, &seg, now) {
+                listen::CheckReq::Establish => {
+                    let req = *req;
+                    let parent = Sock::new();
+                    self.listening = false;
+                    self.b.sock = Sock::from_request(&mut self.b.world, &req, &parent);
+                    let _ = self.b.sock.v4_do_rcv(&mut self.b.world, skb, &seg);
+                }
+                listen::CheckReq::RetransmitSynAck => {
+                    let skb = listen::synack(req, now).expect("memory");
+                    self.b.world.out.push_back(skb);
+                }
+                listen::CheckReq::Ack(skb) | listen::CheckReq::Reset(Some(skb)) => {
+                    self.b.world.out.push_back(skb);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    /// A connection that is open on both sides.
+    pub(super) fn established(wire: Wire, seed: u64) -> Pair {
+        let mut p = Pair::new(wire, seed);
+        p.a.sock
+            .connect(&mut p.a.world, client_id(), 0xffff_ff00, 5)
+            .expect("connect");
+        for _ in 0..10_000 {
+            if p.a.sock.state == State::Established && p.b.sock.state == State::Established {
+                return p;
+            }
+            if !p.step() {
+                // The last ACK of the handshake was lost: data would bring it.
+                assert_eq!(p.a.sock.state, State::Established, "stuck in the handshake");
+                p.a.sock.send_ack(&mut p.a.world);
+            }
+        }
+        panic!(
+            "handshake did not finish: {:?} {:?}",
+            p.a.sock.state, p.b.sock.state
+        );
+    }
+
+    /// Closes both ends and lets everything die out.
+    pub(super) fn finish(mut self) {
+        for h in [&mut self.a, &mut self.b] {
+            h.world.dead = true;
+            h.sock.close(&mut h.world, Linger::default());
+            h.sock.orphan(&mut h.world);
+        }
+        for _ in 0..100_000 {
+            if !self.step() {
+                break;
+            }
+        }
+        for h in [&mut self.a, &mut self.b] {
+            assert_eq!(h.sock.state, State::Close, "not closed");
+            assert_eq!(h.sock.next_expiry(), None, "a timer is left");
+            h.sock.drop_queues(&mut h.world);
+            h.world.assert_clean();
+        }
+    }
+
+    /// Sends `data` from `a` to `b` (or back), reading all the time, and checks that it arrives.
+    pub(super) fn transfer(&mut self, a_to_b: bool, data: &[u8]) -> Duration {
+        let start = self.now;
+        let mut written = 0;
+        let mut got = Vec::new();
+        let mut idle = 0;
+        while got.len() < data.len() {
+            let (tx, rx) = if a_to_b {
+                (&mut self.a, &mut self.b)
+            } else {
+                (&mut self.b, &mut self.a)
+            };
+            if written < data.len() {
+                let (n, step) = tx.write(&data[written..]);
+                written += n;
+                assert!(
+                    !matches!(step, SendStep::Error(_)),
+                    "{step:?} after {written} bytes, {:?}",
+                    tx.world.error
+                );
+            }
+            let (bytes, _) = rx.read(1 << 20);
+            idle = if bytes.is_empty() { idle + 1 } else { 0 };
+            got.extend_from_slice(&bytes);
+            assert!(
+                idle < 20_000,
+                "no progress at {} of {}",
+                got.len(),
+                data.len()
+            );
+            if got.len() < data.len() {
+                assert!(self.step(), "stuck at {} of {}", got.len(), data.len());
+            }
+        }
+        assert_eq!(got, data);
+        self.now.since(start)
+    }
+}
+
+/// Bytes that tell where they belong.
+pub(super) fn pattern(n: usize) -> Vec<u8> {
+    (0..n)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8)
+        .collect()
+}
