@@ -91,6 +91,18 @@ impl<T> Array<T> {
         Self::with_flags(len, f, bindings::GFP_KERNEL)
     }
 
+    /// An array of copies of the values of `parts`, one part behind the other. Atomic: never sleeps.
+    pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError>
+    where
+        T: Clone,
+    {
+        let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
+        let mut all = parts.iter().flat_map(|p| p.iter());
+        // SAFETY: It is called `len` times, and `all` has as many values: the slices are in memory at
+        // once, or the same one several times, and a sum that saturates finds no memory before.
+        Self::try_from_fn(len, |_| unsafe { all.next().unwrap_unchecked() }.clone())
+    }
+
     fn with_flags(
         len: usize,
         mut f: impl FnMut(usize) -> T,

@@ -34,4 +34,6 @@ pub mod counters;
 
 pub mod socket;
 
+pub mod ip;
+
 pub mod tcp;

@@ -75,6 +75,17 @@ impl<T> Array<T> {
     }
 }
 
+impl<T: Clone> Array<T> {
+    /// An array of copies of the values of `parts`, one part behind the other. Atomic: never sleeps.
+    pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError> {
+        if may_alloc() {
+            Ok(Array(parts.concat().into()))
+        } else {
+            Err(AllocError)
+        }
+    }
+}
+
 impl<T> Deref for Array<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
@@ -166,6 +177,11 @@ impl<T> Lock<T> {
     /// Waits for the lock and takes it.
     pub fn lock(&self) -> LockGuard<'_, T> {
         LockGuard(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The value, without the lock: nobody else knows it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+//! IPv4 (RFC 791, RFC 1122).
+//!
+//! In: a packet from a device ([`input::rcv`]), or a segment from a transport ([`output::queue_xmit`]).
+//! Out: the same packet, for a transport here or a neighbour there. The files in packet order:
+//!
+//! | file | holds | C |
+//! |---|---|---|
+//! | [`output`] | the header of a packet of ours, its identification | ip_output.c |
+//! | [`route`] | where a packet goes: rules, tables, the longest prefix | fib_trie.c, fib_rules.c, route.c |
+//! | [`input`] | every check of a received header; martian addresses | ip_input.c, route.c |
+//! | [`options`] | what the options of a received packet ask for | ip_options.c |
+
+pub mod output;
+
+pub mod route;
+
+pub mod input;
+
+pub mod options;
+
+pub use input::{
+    rcv,
+    Header, //
+};
+pub use output::queue_xmit;

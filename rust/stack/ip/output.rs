@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A packet of ours: its header, in place, and its identification.
+//!
+//! Context: softirq or process; nothing here sleeps or allocates.
+
+use crate::platform::{
+    AllocError,
+    Array,
+    SkBuff, //
+};
+use crate::stack::drop_reason::DropReason;
+use crate::stack::socket::siphash::{
+    siphash24_u64x2,
+    Key, //
+};
+use crate::stack::wire::ipv4::{
+    Addr,
+    Protocol,
+    Repr,
+    DF,
+    HEADER_LEN, //
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+
+/// Time to live of a packet whose socket names none: RFC 1700's 64 (`IPDEFTTL`).
+pub const DEFAULT_TTL: u8 = 64;
+
+/// What a transport says of a packet that it hands down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Xmit {
+    /// Source address.
+    pub saddr: Addr,
+    /// Destination address.
+    pub daddr: Addr,
+    /// The transport.
+    pub protocol: Protocol,
+    /// Type of service: DSCP and ECN.
+    pub tos: u8,
+    /// Time to live: 1 to 255.
+    pub ttl: u8,
+    /// No router may fragment the packet.
+    pub dont_fragment: bool,
+    /// Identification: see [`next_ident`] and [`Idents`].
+    pub id: u16,
+}
+
+/// Puts the IP header in front of a packet whose data begin with the transport header, and sets the
+/// network header. The packet needs twenty bytes of headroom, which every packet of this stack has.
+///
+/// Mirrors [`__ip_queue_xmit`](srctree/net/ipv4/ip_output.c)
+#[inline]
+pub fn queue_xmit(skb: &mut SkBuff, x: &Xmit) -> Result<(), DropReason> {
+    let payload_len = skb.len();
+    if payload_len > crate::stack::wire::ipv4::MAX_LEN - HEADER_LEN {
+        return Err(DropReason::PktTooBig);
+    }
+    let repr = Repr {
+        saddr: x.saddr,
+        daddr: x.daddr,
+        protocol: x.protocol,
+        tos: x.tos,
+        ttl: x.ttl,
+        id: x.id,
+        frag_off: if x.dont_fragment { DF } else { 0 },
+        payload_len,
+    };
+    let header = skb.push(HEADER_LEN).ok_or(DropReason::Nomem)?;
+    repr.emit(header);
+    skb.reset_network_header();
+    Ok(())
+}
+
+/// The identification of the next `segs` packets of a connected socket: counted by the socket alone,
+/// so that it tells nothing of others. `inet_id` began at a random number.
+///
+/// Mirrors [`ip_select_ident_segs`](srctree/include/net/ip.h)
+#[inline]
+pub fn next_ident(inet_id: &mut u16, segs: u16) -> u16 {
+    let id = *inet_id;
+    *inet_id = id.wrapping_add(segs);
+    id
+}
+
+/// Identifications of packets without a connected socket.
+///
+/// Mirrors [`__ip_select_ident`](srctree/net/ipv4/route.c)
+///
+/// RFC 6864, 4.1: only a packet that may be fragmented needs one, and then one that is not repeated
+/// soon between the same two hosts. One counter for all would tell everybody how much is sent (RFC
+/// 7739, 3), so a keyed hash of the addresses picks one of many counters and, with other bits, an
+/// offset to it.
+#[derive(Debug)]
+pub struct Idents {
+    key: Key,
+    /// A power of two of counters.
+    counters: Array<AtomicU32>,
+}
+
+impl Idents {
+    /// 2^`order` counters. Process context, may sleep.
+    pub fn try_new(order: u32, key: Key) -> Result<Self, AllocError> {
+        let len = 1usize.checked_shl(order.min(20)).unwrap_or(1);
+        let counters = Array::try_from_fn_sleeping(len, |_| AtomicU32::new(0))?;
+        Ok(Idents { key, counters })
+    }
+
+    /// The identification of the next `segs` packets from `saddr` to `daddr`; 0 for what may not be
+    /// fragmented.
+    #[inline]
+    pub fn select(&self, x: &Xmit, segs: u16) -> u16 {
+        if x.dont_fragment {
+            return 0;
+        }
+        let addrs = u64::from(x.saddr.to_u32()) << 32 | u64::from(x.daddr.to_u32());
+        let hash = siphash24_u64x2(addrs, u64::from(x.protocol.0), &self.key);
+        let index = hash as usize & self.counters.len().wrapping_sub(1);
+        let counted = self
+            .counters
+            .get(index)
+            .map_or(0, |c| c.fetch_add(u32::from(segs), Ordering::Relaxed));
+        (counted as u16).wrapping_add((hash >> 48) as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Skb;
+    use crate::stack::wire::ipv4::Packet;
+
+    const XMIT: Xmit = Xmit {
+        saddr: Addr::new(10, 0, 0, 1),
+        daddr: Addr::new(10, 0, 0, 2),
+        protocol: Protocol::UDP,
+        tos: 0,
+        ttl: DEFAULT_TTL,
+        dont_fragment: true,
+        id: 9,
+    };
+
+    fn skb(headroom: usize, payload: &[u8]) -> Skb {
+        let mut skb = Skb::alloc(headroom, payload.len()).unwrap();
+        skb.put(payload.len()).unwrap().copy_from_slice(payload);
+        skb
+    }
+
+    #[test]
+    fn queue_xmit__fills_a_header_that_rcv_accepts() {
+        let mut skb = skb(64, b"payload");
+        queue_xmit(&mut skb, &XMIT).unwrap();
+        let p = Packet::new_checked(skb.bytes()).unwrap();
+        assert_eq!(p.payload(), b"payload");
+        assert_eq!(p.fields().frag_off(), DF);
+        let h = crate::stack::ip::rcv(&mut skb, |_| ()).unwrap();
+        assert_eq!(
+            (h.saddr, h.daddr, h.id, h.ttl),
+            (XMIT.saddr, XMIT.daddr, 9, 64)
+        );
+    }
+
+    #[test]
+    fn queue_xmit__no_headroom() {
+        assert_eq!(
+            queue_xmit(&mut skb(19, b"x"), &XMIT),
+            Err(DropReason::Nomem)
+        );
+    }
+
+    #[test]
+    fn queue_xmit__the_largest_packet() {
+        let big = vec![0; 65_515];
+        assert_eq!(queue_xmit(&mut skb(20, &big), &XMIT), Ok(()));
+        let big = vec![0; 65_516];
+        assert_eq!(
+            queue_xmit(&mut skb(20, &big), &XMIT),
+            Err(DropReason::PktTooBig)
+        );
+    }
+
+    #[test]
+    fn next_ident__wraps() {
+        let mut id = 65_535;
+        assert_eq!(next_ident(&mut id, 3), 65_535);
+        assert_eq!(next_ident(&mut id, 1), 2);
+    }
+
+    #[test]
+    fn select__zero_where_nobody_may_fragment() {
+        let ids = Idents::try_new(8, Key([3, 4])).unwrap();
+        assert_eq!(ids.select(&XMIT, 1), 0);
+    }
+
+    #[test]
+    fn select__counts_per_pair_of_hosts() {
+        let ids = Idents::try_new(8, Key([3, 4])).unwrap();
+        let a = Xmit {
+            dont_fragment: false,
+            ..XMIT
+        };
+        let first = ids.select(&a, 2);
+        assert_eq!(ids.select(&a, 1), first.wrapping_add(2));
+        // Another destination begins elsewhere.
+        let b = Xmit {
+            daddr: Addr::new(10, 0, 0, 3),
+            ..a
+        };
+        assert_ne!(ids.select(&b, 1), first.wrapping_add(3));
+    }
+}

@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where a packet goes: the forwarding information base.
+//!
+//! [`Fib`] holds one version of everything (tables of prefixes, rules) behind an RCU pointer. A
+//! look-up reads it without a lock and gives a [`Dst`], a plain value that a socket keeps as long as
+//! [`Fib::genid`] stays what it was. A change makes a new version that shares nearly all with the old
+//! one (see [`trie`]); writers exclude each other by a lock that no reader knows.
+//!
+//! The base is a mirror: the host's routes are the truth, and glue copies them here as notifications
+//! come. Changes may come in atomic context, so nothing here sleeps; one that fails for want of memory
+//! changes nothing, and the mirror must be filled anew.
+//!
+//! Mirrors [`fib_lookup`](srctree/include/net/ip_fib.h),
+//! [`ip_route_output_key_hash_rcu`](srctree/net/ipv4/route.c)
+
+pub mod rule;
+
+pub mod trie;
+
+use self::rule::{
+    Action,
+    Rule, //
+};
+use self::trie::Trie;
+use crate::platform::{
+    AllocError,
+    Arc,
+    Array,
+    Lock,
+    Rcu,
+    RcuBox, //
+};
+use crate::stack::errno::Errno;
+use crate::stack::wire::ipv4::Addr;
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+
+/// The table of local addresses and broadcasts.
+pub const TABLE_LOCAL: u32 = 255;
+/// The table of ordinary routes.
+pub const TABLE_MAIN: u32 = 254;
+/// The table of last resort.
+pub const TABLE_DEFAULT: u32 = 253;
+/// The loopback device's number in every namespace.
+pub const LOOPBACK_IFINDEX: i32 = 1;
+
+/// What a route does with its packets. The numbers are those of rtnetlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Sends them to a gateway or a neighbour.
+    Unicast = 1,
+    /// Delivers them here.
+    Local = 2,
+    /// Delivers them here and to the whole link.
+    Broadcast = 3,
+    /// Like a broadcast when received, like a unicast when sent.
+    Anycast = 4,
+    /// Sends them to a group.
+    Multicast = 5,
+    /// Drops them in silence.
+    Blackhole = 6,
+    /// Answers that the host is unreachable.
+    Unreachable = 7,
+    /// Answers that it is forbidden.
+    Prohibit = 8,
+    /// Is as if it were not there: the next rule is asked.
+    Throw = 9,
+}
+
+impl Kind {
+    /// The kind with rtnetlink's number `n`.
+    pub const fn from_rtn(n: u8) -> Option<Kind> {
+        Some(match n {
+            1 => Kind::Unicast,
+            2 => Kind::Local,
+            3 => Kind::Broadcast,
+            4 => Kind::Anycast,
+            5 => Kind::Multicast,
+            6 => Kind::Blackhole,
+            7 => Kind::Unreachable,
+            8 => Kind::Prohibit,
+            9 => Kind::Throw,
+            _ => return None,
+        })
+    }
+
+    /// Why packets do not go this way; `None` if they do.
+    ///
+    /// Mirrors [`fib_props`](srctree/net/ipv4/fib_semantics.c)
+    const fn error(self) -> Option<Errno> {
+        match self {
+            Kind::Blackhole => Some(Errno::EINVAL),
+            Kind::Unreachable => Some(Errno::EHOSTUNREACH),
+            Kind::Prohibit => Some(Errno::EACCES),
+            Kind::Throw => Some(Errno::EAGAIN),
+            _ => None,
+        }
+    }
+}
+
+/// How far the destination is: rtnetlink's numbers, smaller is farther. 0 universe, 253 link, 254 host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Scope(pub u8);
+
+impl Scope {
+    /// Anywhere.
+    pub const UNIVERSE: Scope = Scope(0);
+    /// On this link.
+    pub const LINK: Scope = Scope(253);
+    /// In this host.
+    pub const HOST: Scope = Scope(254);
+}
+
+/// One route of a prefix. A prefix may have several, told apart by type of service and priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Only for packets of this type of service (DSCP bits); 0 for all.
+    pub tos: u8,
+    /// The route's metric: the lowest is taken.
+    pub priority: u32,
+    /// What it does.
+    pub kind: Kind,
+    /// How far its destination is.
+    pub scope: Scope,
+    /// The device; 0 where there is none.
+    pub oif: i32,
+    /// The gateway; [`Addr::ANY`] if the destination is itself on the link.
+    pub gateway: Addr,
+    /// The source that packets should have; [`Addr::ANY`] to choose by device and scope.
+    pub prefsrc: Addr,
+    /// The route's own MTU in bytes; 0 for the device's.
+    pub mtu: u32,
+    /// The device or its link is down: the route is passed over.
+    pub dead: bool,
+}
+
+impl Alias {
+    /// The order within a prefix: the more special type of service first, then the lower metric.
+    const fn rank(&self) -> (u8, u32) {
+        (!self.tos, self.priority)
+    }
+
+    /// Whether the route is for packets of `flow`.
+    ///
+    /// Mirrors the loop over aliases of [`fib_table_lookup`](srctree/net/ipv4/fib_trie.c)
+    #[inline]
+    fn matches(&self, flow: &Flow) -> bool {
+        (self.tos == 0 || self.tos == flow.tos & DSCP_MASK)
+            && self.scope >= flow.scope
+            && (self.kind.error().is_some()
+                || (!self.dead && (flow.oif == 0 || flow.oif == self.oif)))
+    }
+}
+
+/// The bits of the type of service that routes look at: all but ECN's.
+const DSCP_MASK: u8 = 0xfc;
+
+/// What is known of a packet when its way is looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Source; [`Addr::ANY`] if it is not chosen yet.
+    pub saddr: Addr,
+    /// Destination.
+    pub daddr: Addr,
+    /// Type of service.
+    pub tos: u8,
+    /// The device it must leave by; 0 for any.
+    pub oif: i32,
+    /// The device it came in by; [`LOOPBACK_IFINDEX`] for packets of ours.
+    pub iif: i32,
+    /// Its mark.
+    pub mark: u32,
+    /// Only routes that lead at most so far ([`Scope::LINK`] with `SO_DONTROUTE`).
+    pub scope: Scope,
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dst {
+    /// What is done with it.
+    pub kind: Kind,
+    /// The device it leaves by; the loopback device if it stays here.
+    pub oif: i32,
+    /// The device that the route names, which differs from `oif` for local destinations.
+    pub route_oif: i32,
+    /// Whose link-layer address is needed: the gateway, or the destination itself.
+    pub next_hop: Addr,
+    /// Whether `next_hop` is a gateway.
+    pub via_gateway: bool,
+    /// The source: the flow's own, the route's, or [`Addr::ANY`]; glue then picks an address of the
+    /// device with `inet_select_addr(oif, next_hop, scope)`.
+    pub src: Addr,
+    /// How far it goes.
+    pub scope: Scope,
+    /// The route's own MTU in bytes; 0 for the device's.
+    pub mtu: u32,
+    /// The version of the base that said so.
+    pub genid: u32,
+}
+
+/// The routes of a prefix in the order in which they are asked.
+type Aliases = Arc<Array<Alias>>;
+
+/// A table of prefixes.
+#[derive(Clone, Debug)]
+struct Table {
+    id: u32,
+    trie: Trie<Aliases>,
+}
+
+/// One version of everything.
+#[derive(Debug)]
+struct Version {
+    /// In the order of their numbers.
+    tables: Arc<Array<Table>>,
+    /// In the order of their preference.
+    rules: Arc<Array<Rule>>,
+}
+
+impl Version {
+    fn table(&self, id: u32) -> Option<&Table> {
+        self.tables
+            .binary_search_by_key(&id, |t| t.id)
+            .ok()
+            .and_then(|i| self.tables.get(i))
+    }
+
+    /// Asks the rules, and the tables they name.
+    ///
+    /// Mirrors [`__fib_lookup`](srctree/net/ipv4/fib_rules.c)
+    #[inline]
+    fn lookup(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
+        for rule in self.rules.iter().filter(|r| r.matches(flow)) {
+            let Action::Table(id) = rule.action else {
+                return Err(rule.action.error().unwrap_or(Errno::ENETUNREACH));
+            };
+            match self
+                .table(id)
+                .map_or(Err(Errno::EAGAIN), |t| t.lookup(flow))
+            {
+                Ok((len, _)) if i16::from(len) <= i16::from(rule.suppress_prefixlen) => (),
+                Err(Errno::EAGAIN) => (),
+                result => return result,
+            }
+        }
+        Err(Errno::ENETUNREACH)
+    }
+}
+
+impl Table {
+    /// The best route of this table. EAGAIN: none, ask the next rule.
+    ///
+    /// Mirrors [`fib_table_lookup`](srctree/net/ipv4/fib_trie.c)
+    #[inline]
+    fn lookup(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
+        let mut max_len = 32;
+        // Backtracks to shorter prefixes as long as none of the routes of the longer ones will do:
+        // 33 rounds at the most, and all but always one.
+        while let Some((len, aliases)) = self.trie.longest(flow.daddr, max_len) {
+            if let Some(alias) = aliases.iter().find(|a| a.matches(flow)) {
+                return match alias.kind.error() {
+                    Some(e) => Err(e),
+                    None => Ok((len, *alias)),
+                };
+            }
+            match len.checked_sub(1) {
+                Some(shorter) => max_len = shorter,
+                None => break,
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+}
+
+/// The forwarding information base of a namespace.
+#[derive(Debug)]
+pub struct Fib {
+    current: Rcu<Version>,
+    /// Held by writers; readers never take it.
+    writer: Lock<()>,
+    genid: AtomicU32,
+}
+
+/// The rules of a namespace in which nobody made any.
+const DEFAULT_RULES: [Rule; 3] = [
+    Rule::all(0, TABLE_LOCAL),
+    Rule::all(32_766, TABLE_MAIN),
+    Rule::all(32_767, TABLE_DEFAULT),
+];
+
+impl Fib {
+    /// An empty base with the default rules.
+    pub fn try_new() -> Result<Fib, AllocError> {
+        let version = Version {
+            tables: Arc::try_new(Array::try_concat(&[])?)?,
+            rules: Arc::try_new(Array::try_concat(&[&DEFAULT_RULES])?)?,
+        };
+        Ok(Fib {
+            current: Rcu::new(RcuBox::try_new(version)?),
+            writer: Lock::new(()),
+            genid: AtomicU32::new(1),
+        })
+    }
+
+    /// The number of the current version: a [`Dst`] with another one must be looked up again.
+    #[inline]
+    pub fn genid(&self) -> u32 {
+        self.genid.load(Ordering::Acquire)
+    }
+
+    /// Outdates every [`Dst`], for something changed that the base does not hold: an address, a link.
+    ///
+    /// Mirrors [`rt_genid_bump_ipv4`](srctree/include/net/net_namespace.h)
+    #[inline]
+    pub fn bump(&self) {
+        self.genid.fetch_add(1, Ordering::Release);
+    }
+
+    /// What rules and tables say of a flow, with nothing added.
+    ///
+    /// Mirrors [`fib_lookup`](srctree/include/net/ip_fib.h)
+    ///
+    /// Errors: ENETUNREACH, or those of a rule or route that says no: EHOSTUNREACH, EACCES, EINVAL.
+    /// Context: any, lock-free.
+    #[inline]
+    pub fn lookup(&self, flow: &Flow) -> Result<Dst, Errno> {
+        // Read before the version, so that a change in between outdates the answer.
+        let genid = self.genid();
+        let (_, alias) = self.current.read(|v| match v {
+            Some(v) => v.lookup(flow),
+            None => Err(Errno::ENETUNREACH),
+        })?;
+        Ok(Dst {
+            kind: alias.kind,
+            oif: alias.oif,
+            route_oif: alias.oif,
+            next_hop: if alias.gateway.is_any() {
+                flow.daddr
+            } else {
+                alias.gateway
+            },
+            via_gateway: !alias.gateway.is_any(),
+            src: if flow.saddr.is_any() {
+                alias.prefsrc
+            } else {
+                flow.saddr
+            },
+            scope: alias.scope,
+            mtu: alias.mtu,
+            genid,
+        })
+    }
+
+    /// The way of a packet of ours. The flow's source, if it has one, is known to be an address of
+    /// this host, and its device, if it has one, to be up.
+    ///
+    /// Mirrors [`ip_route_output_key_hash_rcu`, `__mkroute_output`](srctree/net/ipv4/route.c)
+    ///
+    /// Errors: those of [`Fib::lookup`]; EINVAL for a source or destination that cannot be one.
+    pub fn route_output(&self, flow: &Flow) -> Result<Dst, Errno> {
+        let genid = self.genid();
+        if flow.saddr.is_multicast() || flow.saddr.is_broadcast() {
+            return Err(Errno::EINVAL);
+        }
+        let mut flow = *flow;
+        let on_link = |kind, flow: &Flow| Dst {
+            kind,
+            oif: flow.oif,
+            route_oif: flow.oif,
+            next_hop: flow.daddr,
+            via_gateway: false,
+            src: flow.saddr,
+            scope: Scope::LINK,
+            mtu: 0,
+            genid,
+        };
+        if flow.oif != 0 {
+            // 224.0.0.0/24 never leaves the link (RFC 5771, 4): no route is asked.
+            if flow.daddr.is_broadcast() {
+                return Ok(on_link(Kind::Broadcast, &flow));
+            }
+            if flow.daddr.to_u32() >> 8 == 0x00e0_0000 {
+                return Ok(on_link(Kind::Multicast, &flow));
+            }
+        }
+        if flow.daddr.is_any() {
+            // Connecting to "any" connects to this host.
+            flow.daddr = if flow.saddr.is_any() {
+                Addr::LOOPBACK
+            } else {
+                flow.saddr
+            };
+            return Ok(Dst {
+                oif: LOOPBACK_IFINDEX,
+                route_oif: LOOPBACK_IFINDEX,
+                src: flow.daddr,
+                scope: Scope::HOST,
+                ..on_link(Kind::Local, &flow)
+            });
+        }
+        let mut dst = match self.lookup(&flow) {
+            Ok(dst) => dst,
+            // A device that was named is used even if no route knows it.
+            Err(_) if flow.oif != 0 => on_link(Kind::Unicast, &flow),
+            Err(e) => return Err(e),
+        };
+        if dst.kind == Kind::Local {
+            dst.oif = LOOPBACK_IFINDEX;
+            dst.next_hop = flow.daddr;
+            dst.via_gateway = false;
+            if dst.src.is_any() {
+                dst.src = flow.daddr;
+            }
+            return Ok(dst);
+        }
+        if flow.daddr.is_broadcast() {
+            dst.kind = Kind::Broadcast;
+        } else if flow.daddr.is_multicast() {
+            dst.kind = Kind::Multicast;
+        } else if flow.daddr.is_zeronet() {
+            return Err(Errno::EINVAL);
+        }
+        // RFC 1122, 3.2.1.3 (g): a loopback source stays inside.
+        if dst.src.is_loopback() && dst.oif != LOOPBACK_IFINDEX {
+            return Err(Errno::EINVAL);
+        }
+        Ok(dst)
+    }
+
+    /// What an address is to this host: the kind of its route in the table of local addresses;
+    /// [`Kind::Unicast`] if it has none there.
+    ///
+    /// Mirrors [`inet_addr_type`](srctree/net/ipv4/fib_frontend.c)
+    pub fn addr_type(&self, addr: Addr) -> Kind {
+        if addr.is_zeronet() || addr.is_broadcast() {
+            return Kind::Broadcast;
+        }
+        if addr.is_multicast() {
+            return Kind::Multicast;
+        }
+        let flow = Flow {
+            daddr: addr,
+            ..Flow::default()
+        };
+        self.current.read(|v| {
+            v.and_then(|v| v.table(TABLE_LOCAL))
+                .and_then(|t| t.lookup(&flow).ok())
+                .map_or(Kind::Unicast, |(_, a)| a.kind)
+        })
+    }
+
+    /// Makes a new version out of the current one, publishes it and outdates every [`Dst`].
+    fn update(
+        &self,
+        change: impl FnOnce(&Version) -> Result<Version, AllocError>,
+    ) -> Result<(), AllocError> {
+        let guard = self.writer.lock();
+        let new = self.current.read(|v| match v {
+            Some(v) => change(v),
+            None => Err(AllocError),
+        })?;
+        self.current.replace(Some(RcuBox::try_new(new)?));
+        self.bump();
+        drop(guard);
+        Ok(())
+    }
+
+    /// Changes the routes of one prefix: `change` gets those there are and returns those there should
+    /// be; none removes the prefix, and the last prefix its table.
+    fn update_prefix(
+        &self,
+        table: u32,
+        prefix: Addr,
+        len: u8,
+        change: impl FnOnce(&[Alias]) -> Result<Array<Alias>, AllocError>,
+    ) -> Result<(), AllocError> {
+        self.update(|v| {
+            let trie = v.table(table).map(|t| t.trie.clone()).unwrap_or_default();
+            let new = change(trie.get(prefix, len).map_or(&[][..], |a| a))?;
+            let trie = if new.is_empty() {
+                trie.remove(prefix, len)?
+            } else {
+                trie.insert(prefix, len, Arc::try_new(new)?)?
+            };
+            v.with_table(table, trie)
+        })
+    }
+
+    /// Adds a route, in place of one with the same type of service and metric.
+    ///
+    /// Mirrors [`fib_table_insert`](srctree/net/ipv4/fib_trie.c)
+    pub fn insert(
+        &self,
+        table: u32,
+        prefix: Addr,
+        len: u8,
+        alias: Alias,
+    ) -> Result<(), AllocError> {
+        self.update_prefix(table, prefix, len, |old| {
+            let at = old.partition_point(|a| a.rank() < alias.rank());
+            let replaces = old.get(at).is_some_and(|a| a.rank() == alias.rank());
+            let (before, after) = old.split_at_checked(at).unwrap_or((old, &[]));
+            Array::try_concat(&[
+                before,
+                &[alias],
+                after.get(usize::from(replaces)..).unwrap_or(&[]),
+            ])
+        })
+    }
+
+    /// Makes `alias` the only route of the prefix: what `FIB_EVENT_ENTRY_REPLACE` tells of is the
+    /// first route, and it comes again when another becomes the first.
+    pub fn replace(
+        &self,
+        table: u32,
+        prefix: Addr,
+        len: u8,
+        alias: Alias,
+    ) -> Result<(), AllocError> {
+        self.update_prefix(table, prefix, len, |_| Array::try_concat(&[&[alias]]))
+    }
+
+    /// Removes the route with this type of service and metric, if it is there.
+    ///
+    /// Mirrors [`fib_table_delete`](srctree/net/ipv4/fib_trie.c)
+    pub fn remove(
+        &self,
+        table: u32,
+        prefix: Addr,
+        len: u8,
+        tos: u8,
+        priority: u32,
+    ) -> Result<(), AllocError> {
+        self.update_prefix(table, prefix, len, |old| {
+            let at = old.partition_point(|a| a.rank() < (!tos, priority));
+            let found = old.get(at).is_some_and(|a| a.rank() == (!tos, priority));
+            let (before, after) = old.split_at_checked(at).unwrap_or((old, &[]));
+            Array::try_concat(&[before, &[], after.get(usize::from(found)..).unwrap_or(&[])])
+        })
+    }
+
+    /// Removes every route of the prefix.
+    pub fn remove_prefix(&self, table: u32, prefix: Addr, len: u8) -> Result<(), AllocError> {
+        self.update_prefix(table, prefix, len, |_| Array::try_concat(&[]))
+    }
+
+    /// Makes `rules`, which are in the order of their preference, the only rules.
+    pub fn set_rules(&self, rules: &[Rule]) -> Result<(), AllocError> {
+        self.update(|v| {
+            Ok(Version {
+                tables: v.tables.clone(),
+                rules: Arc::try_new(Array::try_concat(&[rules])?)?,
+            })
+        })
+    }
+
+    /// Forgets every route; the rules stay. Before the mirror is filled anew.
+    pub fn clear(&self) -> Result<(), AllocError> {
+        self.update(|v| {
+            Ok(Version {
+                tables: Arc::try_new(Array::try_concat(&[])?)?,
+                rules: v.rules.clone(),
+            })
+        })
+    }
+
+    /// Calls `f` with each route in the order of tables, prefixes, lengths and ranks, from the prefix
+    /// `from` of the table on, until it says `false`. One version is walked, whatever changes.
+    pub fn walk(&self, from: (u32, Addr, u8), mut f: impl FnMut(u32, Addr, u8, &Alias) -> bool) {
+        self.current.read(|v| {
+            let Some(v) = v else {
+                return;
+            };
+            let first = v.tables.partition_point(|t| t.id < from.0);
+            let mut more = true;
+            for t in v.tables.get(first..).unwrap_or(&[]) {
+                let start = if t.id == from.0 {
+                    (from.1, from.2)
+                } else {
+                    (Addr::ANY, 0)
+                };
+                t.trie.walk(start, |prefix, len, aliases| {
+                    more = aliases.iter().all(|a| f(t.id, prefix, len, a));
+                    more
+                });
+                if !more {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Version {
+    /// This version with another trie for the table `id`; without the table if the trie is empty.
+    fn with_table(&self, id: u32, trie: Trie<Aliases>) -> Result<Version, AllocError> {
+        let at = self.tables.partition_point(|t| t.id < id);
+        let (before, after) = self
+            .tables
+            .split_at_checked(at)
+            .unwrap_or((&self.tables, &[]));
+        let found = after.first().is_some_and(|t| t.id == id);
+        let after = after.get(usize::from(found)..).unwrap_or(&[]);
+        let new = Table { id, trie };
+        let new = if new.trie.is_empty() {
+            &[][..]
+        } else {
+            core::slice::from_ref(&new)
+        };
+        let tables = Arc::try_new(Array::try_concat(&[before, new, after])?)?;
+        Ok(Version {
+            tables,
+            rules: self.rules.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
