@@ -134,6 +134,9 @@ pub trait Env {
     /// Data, or the end of data, can be read.
     fn data_ready(&mut self);
 
+    /// Whether a writer found the send buffer full and waits, or polls, for room (`SOCK_NOSPACE`).
+    fn writer_waits(&self) -> bool;
+
     /// Send memory was returned: wakes writers if there is room enough (the rule of
     /// `sk_stream_write_space`: a third of the buffer).
     fn write_space(&mut self);

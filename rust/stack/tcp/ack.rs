@@ -149,10 +149,7 @@ impl Sock {
     fn clean_rtx_queue<E: Env>(&mut self, env: &mut E) -> Cleaned {
         let una = self.snd_una;
         let mut out = Cleaned::default();
-        loop {
-            let Some(skb) = self.rtx_queue.first_mut() else {
-                break;
-            };
+        while let Some(skb) = self.rtx_queue.first_mut() {
             let cb = *skb.tcp_cb();
             if cb.end_seq.after(una) {
                 if cb.seq.before(una) && cb.pcount() > 1 {

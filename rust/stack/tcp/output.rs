@@ -391,9 +391,8 @@ impl Sock {
         header
             .push(&mut skb, self.id, &opts)
             .ok_or(Errno::ENOBUFS)?;
-        if cb.pcount > 1 {
-            skb.set_gso_tcpv4(cb.gso_size, cb.pcount);
-        }
+        // Also for one segment: the payload's memory may still say what an earlier, longer copy was.
+        skb.set_gso_tcpv4(cb.gso_size, cb.pcount);
         if ack {
             self.event_ack_sent(cb.pcount());
         }
@@ -549,8 +548,10 @@ impl Sock {
     fn check_space<E: Env>(&mut self, env: &mut E) {
         if self.check_space {
             self.check_space = false;
-            self.sndbuf_expand(env);
-            env.write_space();
+            if env.writer_waits() {
+                self.sndbuf_expand(env);
+                env.write_space();
+            }
         }
     }
 

@@ -114,10 +114,8 @@ impl Sock {
         match step {
             SendStep::WaitMemory => {
                 // What is queued must leave, or no memory will ever come back.
-                if !self.write_queue.is_empty() {
-                    self.mark_push();
-                    self.push_pending_frames(env, true);
-                }
+                self.mark_push();
+                self.push_pending_frames(env, true);
             }
             _ if *copied != 0 => self.push(env, flags),
             _ => {}
