@@ -4,7 +4,10 @@
 //! C header: [`include/linux/rbtree.h`](srctree/include/linux/rbtree.h)
 
 use super::skbuff::{SkBuff, Skb};
-use crate::bindings;
+use crate::{
+    bindings,
+    stack::tcp::SeqNum, //
+};
 use core::ptr::{addr_of_mut, null_mut};
 
 /// Packets ordered by the first sequence number in their control block (`Cb::seq`), all within half the
@@ -61,10 +64,9 @@ fn packet(n: *mut bindings::rb_node) -> *mut bindings::sk_buff {
 ///
 /// `n` must be a node of a tree that the caller holds.
 #[inline]
-unsafe fn distance(seq: u32, n: *mut bindings::rb_node) -> i32 {
+unsafe fn distance(seq: SeqNum, n: *mut bindings::rb_node) -> i32 {
     // SAFETY: A node of the tree is a live packet (type invariant of `SkbTree`).
-    let first: u32 = unsafe { SkBuff::from_ptr(packet(n)) }.tcp_cb().seq.get();
-    seq.wrapping_sub(first) as i32
+    seq.diff(unsafe { SkBuff::from_ptr(packet(n)) }.tcp_cb().seq)
 }
 
 impl SkbTree {
@@ -86,7 +88,7 @@ impl SkbTree {
 
     /// Inserts a packet. Gives it back if one with the same first sequence number is there.
     pub fn insert(&mut self, skb: Skb) -> Result<(), Skb> {
-        let seq: u32 = skb.tcp_cb().seq.get();
+        let seq = skb.tcp_cb().seq;
         let mut parent: *mut bindings::rb_node = null_mut();
         let mut link = addr_of_mut!(self.root.rb_node);
         // SAFETY: `link` is the root's or a node's link, and what it leads to is a node of the tree.
@@ -154,6 +156,33 @@ impl SkbTree {
         (!n.is_null()).then(|| unsafe { SkBuff::from_ptr(packet(n)) })
     }
 
+    /// The packet with the lowest sequence number, to be changed: not its `Cb::seq` beyond its neighbours'.
+    #[inline]
+    pub fn first_mut(&mut self) -> Option<&mut SkBuff> {
+        let n = self.first_node();
+        // SAFETY: The tree owns the packet, and is borrowed exclusively for as long as the result.
+        (!n.is_null()).then(|| unsafe { SkBuff::from_ptr_mut(packet(n)) })
+    }
+
+    /// The packet with the highest sequence number, to be changed.
+    #[inline]
+    pub fn last_mut(&mut self) -> Option<&mut SkBuff> {
+        let n = self.last_node();
+        // SAFETY: The tree owns the packet, and is borrowed exclusively for as long as the result.
+        (!n.is_null()).then(|| unsafe { SkBuff::from_ptr_mut(packet(n)) })
+    }
+
+    /// Calls `f` on every packet in order, without changing that order.
+    pub fn for_each_mut(&mut self, mut f: impl FnMut(&mut SkBuff)) {
+        let mut n = self.first_node();
+        while !n.is_null() {
+            // SAFETY: The tree owns the packet and is borrowed exclusively.
+            f(unsafe { SkBuff::from_ptr_mut(packet(n)) });
+            // SAFETY: A node of this tree.
+            n = unsafe { bindings::rb_next(n) };
+        }
+    }
+
     /// Takes a packet out of the tree.
     ///
     /// # Safety
@@ -191,7 +220,7 @@ impl SkbTree {
     }
 
     /// The last node whose number is at or before `seq`, and the first whose number is after it.
-    fn around(&self, seq: u32) -> (*mut bindings::rb_node, *mut bindings::rb_node) {
+    fn around(&self, seq: SeqNum) -> (*mut bindings::rb_node, *mut bindings::rb_node) {
         let (mut before, mut after) = (null_mut(), null_mut());
         let mut n = self.root.rb_node;
         // SAFETY: What a link leads to is a node of the tree.
@@ -210,21 +239,21 @@ impl SkbTree {
     }
 
     /// The last packet that begins at or before `seq`.
-    pub fn at_or_before(&mut self, seq: u32) -> Option<&mut SkBuff> {
+    pub fn at_or_before(&mut self, seq: SeqNum) -> Option<&mut SkBuff> {
         let (n, _) = self.around(seq);
         // SAFETY: The tree owns the packet, and is borrowed exclusively for as long as the result.
         (!n.is_null()).then(|| unsafe { SkBuff::from_ptr_mut(packet(n)) })
     }
 
     /// The first packet that begins after `seq`.
-    pub fn after(&mut self, seq: u32) -> Option<&mut SkBuff> {
+    pub fn after(&mut self, seq: SeqNum) -> Option<&mut SkBuff> {
         let (_, n) = self.around(seq);
         // SAFETY: The tree owns the packet, and is borrowed exclusively for as long as the result.
         (!n.is_null()).then(|| unsafe { SkBuff::from_ptr_mut(packet(n)) })
     }
 
     /// Takes the packet that begins exactly at `seq`.
-    pub fn remove(&mut self, seq: u32) -> Option<Skb> {
+    pub fn remove(&mut self, seq: SeqNum) -> Option<Skb> {
         let (n, _) = self.around(seq);
         // SAFETY: Unless null, a node of this tree.
         unsafe { (!n.is_null() && distance(seq, n) == 0).then(|| self.erase(n)) }
