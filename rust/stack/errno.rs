@@ -39,6 +39,7 @@ errnos! {
     EINVAL = 22, "Invalid argument.";
     EPIPE = 32, "Broken pipe.";
     EDOM = 33, "Argument out of domain.";
+    ENONET = 64, "Machine is not on the network.";
     EPROTO = 71, "Protocol error.";
     EDESTADDRREQ = 89, "Destination address required.";
     EMSGSIZE = 90, "Message too long.";

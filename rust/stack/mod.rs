@@ -36,4 +36,8 @@ pub mod socket;
 
 pub mod ip;
 
+pub mod icmp;
+
+pub mod udp;
+
 pub mod tcp;
