@@ -1,0 +1,737 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The look-up table of a transport protocol: which socket is a packet for?
+//!
+//! A table has two parts, each an array of chains. In the *connected* part stand the objects with two
+//! ends (established sockets, half-open connections, TIME_WAIT), found by all four numbers; in the
+//! *bound* part the sockets with one end (listeners, unconnected datagram sockets), found by the local
+//! port and chosen by a score. Look-ups take no lock. Changes take the lock of the chain, or of the
+//! group of chains, which is the innermost lock of all: nothing is locked under it.
+//!
+//! Objects are freed without waiting for readers (SLAB_TYPESAFE_BY_RCU), so a reader may walk over one
+//! that was freed, or even moved to another chain. Therefore a reader takes a reference first and
+//! compares the key again, and each chain ends in its own mark (hlist_nulls): whoever ends up at
+//! another chain's mark begins again.
+//!
+//! The table owns a reference to everything in it.
+//!
+//! C header: [`include/net/inet_hashtables.h`](srctree/include/net/inet_hashtables.h)
+
+use super::{
+    lock::Lock,
+    memory::Array,
+    module_cell::{
+        Guard,
+        ModuleCell, //
+    },
+    minisock::{
+        Mini,
+        MiniKind,
+        MiniRef, //
+    },
+    proto::Protocol,
+    rcu,
+    sock::{
+        Sk,
+        Sock,
+        SockRef, //
+    },
+};
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    sync::atomic::{
+        AtomicI32,
+        AtomicPtr,
+        AtomicU8,
+        Ordering, //
+    },
+};
+use kernel::{
+    error::Result,
+    ffi::c_int, //
+};
+
+type Common = bindings::sock_common;
+type Node = bindings::hlist_nulls_node;
+
+/// Not in the table.
+const UNLINKED: u8 = 0;
+/// On the way into the table.
+const LINKING: u8 = 1;
+/// In the connected part.
+const CONNECTED: u8 = 2;
+/// In the bound part.
+const BOUND: u8 = 3;
+
+/// Added to the mark of a chain of the bound part, so that no two chains share one.
+const BOUND_BASE: usize = 1 << 29;
+
+/// The name of a connection, as the objects in the table hold it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    net: *mut bindings::net,
+    addrs: u64,
+    ports: u32,
+    /// The hash of all that.
+    pub hash: u32,
+}
+
+impl Key {
+    /// Of the connection in `net` between `saddr`:`sport`, ours, and `daddr`:`dport`, all in host order.
+    #[inline]
+    pub fn new(
+        net: *mut bindings::net,
+        saddr: u32,
+        daddr: u32,
+        sport: u16,
+        dport: u16,
+        hash: u32,
+    ) -> Key {
+        // The two halves of `skc_addrpair` and `skc_portpair` in the order in which they lie in memory.
+        let a = (u64::from(daddr.to_be()), u64::from(saddr.to_be()));
+        let p = (u32::from(dport.to_be()), u32::from(sport));
+        let (addrs, ports) = if cfg!(target_endian = "little") {
+            (a.0 | a.1 << 32, p.0 | p.1 << 16)
+        } else {
+            (a.0 << 32 | a.1, p.0 << 16 | p.1)
+        };
+        Key {
+            net,
+            addrs,
+            ports,
+            hash,
+        }
+    }
+
+    /// Writes the key into an object.
+    ///
+    /// # Safety
+    ///
+    /// `c` is the caller's alone, but for lost readers.
+    pub(super) unsafe fn write(&self, c: *mut Common) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            (&raw mut (*c).__bindgen_anon_1.skc_addrpair).write_volatile(self.addrs);
+            (&raw mut (*c).__bindgen_anon_3.skc_portpair).write_volatile(self.ports);
+            (&raw mut (*c).__bindgen_anon_2.skc_hash).write_volatile(self.hash);
+            (&raw mut (*c).skc_net.net).write_volatile(self.net);
+        }
+    }
+
+    /// Mirrors [`inet_match`](srctree/include/net/inet_hashtables.h)
+    ///
+    /// # Safety
+    ///
+    /// `c` points into a slab whose objects begin with `struct sock_common`.
+    #[inline]
+    unsafe fn matches(&self, c: *mut Common, dif: c_int) -> bool {
+        // SAFETY: The caller's promise: memory of that type, live or not.
+        unsafe {
+            if (&raw const (*c).__bindgen_anon_2.skc_hash).read_volatile() != self.hash
+                || (&raw const (*c).__bindgen_anon_3.skc_portpair).read_volatile() != self.ports
+                || (&raw const (*c).__bindgen_anon_1.skc_addrpair).read_volatile() != self.addrs
+                || (&raw const (*c).skc_net.net).read_volatile() != self.net
+            {
+                return false;
+            }
+            let bound = (&raw const (*c).skc_bound_dev_if).read_volatile();
+            bound == 0 || dif == 0 || bound == dif
+        }
+    }
+}
+
+/// What a look-up found.
+pub enum Found<P: Protocol> {
+    /// A socket.
+    Sock(SockRef<P>),
+    /// A connection that is not yet one.
+    HalfOpen(MiniRef<P::HalfOpen>),
+    /// A connection that is no more.
+    TimeWait(MiniRef<P::TimeWait>),
+}
+
+/// A socket in the bound part as a lock-free reader sees it: it may be gone by now.
+pub struct Candidate<'a>(&'a Sk);
+
+impl Candidate<'_> {
+    /// The namespace's address.
+    #[inline]
+    pub fn net_ptr(&self) -> *mut bindings::net {
+        self.0.net_ptr()
+    }
+
+    /// The local port in host order.
+    #[inline]
+    pub fn num(&self) -> u16 {
+        self.0.num()
+    }
+
+    /// The local address in host order; 0 for any.
+    #[inline]
+    pub fn rcv_saddr(&self) -> u32 {
+        self.0.rcv_saddr()
+    }
+
+    /// The device it is bound to; 0 for any.
+    #[inline]
+    pub fn bound_dev_if(&self) -> i32 {
+        self.0.bound_dev_if()
+    }
+}
+
+/// The lock of a group of chains.
+struct ChainLock;
+
+/// One part of a table.
+struct Chains {
+    /// A power of two of heads: nodes, or the chain's mark.
+    heads: Array<AtomicPtr<Node>>,
+    /// A power of two of locks, not more than heads.
+    locks: Array<Lock<ChainLock>>,
+    base: usize,
+}
+
+/// A chain's mark (`NULLS_MARKER`).
+#[inline]
+fn mark(value: usize) -> *mut Node {
+    ptr::without_provenance_mut(value << 1 | 1)
+}
+
+#[inline]
+fn is_mark(n: *mut Node) -> bool {
+    n.addr() & 1 != 0
+}
+
+#[inline]
+fn common_of(n: *mut Node) -> *mut Common {
+    n.wrapping_byte_sub(offset_of!(Common, __bindgen_anon_6)).cast()
+}
+
+#[inline]
+fn node_of(c: *mut Common) -> *mut Node {
+    c.wrapping_byte_add(offset_of!(Common, __bindgen_anon_6)).cast()
+}
+
+impl Chains {
+    fn new(len: usize, base: usize) -> Result<Self> {
+        let locks = len.min(1024);
+        Ok(Chains {
+            heads: Array::try_from_fn_sleeping(len, |i| {
+                AtomicPtr::new(mark(base.wrapping_add(i)))
+            })?,
+            locks: Array::try_from_fn_sleeping(locks, |_| Lock::new(ChainLock))?,
+            base,
+        })
+    }
+
+    #[inline]
+    fn slot(&self, hash: u32) -> usize {
+        hash as usize & self.heads.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn head(&self, hash: u32) -> &AtomicPtr<Node> {
+        &self.heads[self.slot(hash)]
+    }
+
+    #[inline]
+    fn lock(&self, hash: u32) -> &Lock<ChainLock> {
+        &self.locks[hash as usize & self.locks.len().wrapping_sub(1)]
+    }
+
+    /// Mirrors [`hlist_nulls_add_head_rcu`](srctree/include/linux/rculist_nulls.h)
+    ///
+    /// # Safety
+    ///
+    /// The chain's lock is held, and `c` is in no chain.
+    unsafe fn link(&self, hash: u32, c: *mut Common) {
+        let head = self.head(hash);
+        let n = node_of(c);
+        let first = head.load(Ordering::Relaxed);
+        // SAFETY: The node is the caller's, and the first one is in the chain whose lock is held.
+        unsafe {
+            (&raw mut (*n).next).write_volatile(first);
+            (&raw mut (*n).pprev).write_volatile(head.as_ptr());
+            head.store(n, Ordering::Release);
+            if !is_mark(first) {
+                (&raw mut (*first).pprev).write_volatile(&raw mut (*n).next);
+            }
+        }
+    }
+
+    /// Takes an object out of its chain, if it is in one. Its `next` stays for readers that stand on it.
+    ///
+    /// Mirrors [`hlist_nulls_del_init_rcu`](srctree/include/linux/rculist_nulls.h)
+    ///
+    /// # Safety
+    ///
+    /// The lock of the chain that `c` is in, or was, is held.
+    unsafe fn unlink(c: *mut Common) -> bool {
+        let n = node_of(c);
+        // SAFETY: Neighbours are in the same chain, whose lock is held.
+        unsafe {
+            let pprev = (&raw const (*n).pprev).read_volatile();
+            if pprev.is_null() {
+                return false;
+            }
+            let next = (&raw const (*n).next).read_volatile();
+            pprev.write_volatile(next);
+            if !is_mark(next) {
+                (&raw mut (*next).pprev).write_volatile(pprev);
+            }
+            (&raw mut (*n).pprev).write_volatile(ptr::null_mut());
+        }
+        true
+    }
+}
+
+/// Takes a reference unless the count is zero already.
+///
+/// # Safety
+///
+/// `c` points into a slab whose objects begin with `struct sock_common`, under RCU.
+#[inline]
+unsafe fn try_hold(c: *mut Common) -> bool {
+    // SAFETY: The caller's promise; the count is only accessed atomically.
+    let r = unsafe { AtomicI32::from_ptr(&raw mut (*c).skc_refcnt.refs.counter) };
+    let mut n = r.load(Ordering::Relaxed);
+    while n > 0 {
+        match r.compare_exchange_weak(n, n.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(now) => n = now,
+        }
+    }
+    false
+}
+
+/// The table of one protocol.
+///
+/// # Invariants
+///
+/// What stands in the chains are objects of `P`'s three slabs, each with a reference of the table's own.
+/// A socket's `linked` says in which part it is.
+pub struct Table<P: Protocol> {
+    chains: ModuleCell<(Chains, Chains)>,
+    _p: PhantomData<fn() -> P>,
+}
+
+/// The table's memory, as long as this lives; dropped after everything in it is gone.
+pub struct TableGuard(#[expect(dead_code)] Guard<(Chains, Chains)>);
+
+impl<P: Protocol> Table<P> {
+    /// A table without memory.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Table {
+            chains: ModuleCell::new(),
+            _p: PhantomData,
+        }
+    }
+
+    /// Gives the table its chains: `connected` and `bound` of them, powers of two. From the module's init,
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; EBUSY if it has them.
+    pub fn create(&'static self, connected: usize, bound: usize) -> Result<TableGuard> {
+        let connected = Chains::new(connected.next_power_of_two(), 0)?;
+        let bound = Chains::new(bound.next_power_of_two(), BOUND_BASE)?;
+        Ok(TableGuard(self.chains.set((connected, bound))?))
+    }
+
+    #[inline]
+    fn chains(&self) -> Option<&(Chains, Chains)> {
+        self.chains.get()
+    }
+
+    /// Finds the connection `key` on a packet that came in by the device `dif`. Any context.
+    ///
+    /// Mirrors [`__inet_lookup_established`](srctree/net/ipv4/inet_hashtables.c)
+    #[inline]
+    pub fn lookup(&self, key: &Key, dif: c_int) -> Option<Found<P>> {
+        let chains = &self.chains()?.0;
+        let _rcu = rcu::read_lock();
+        let head = chains.head(key.hash);
+        loop {
+            let mut n = head.load(Ordering::Acquire);
+            while !is_mark(n) {
+                let c = common_of(n);
+                // SAFETY: Under RCU nodes are memory of our slabs, by the table's invariant.
+                unsafe {
+                    if key.matches(c, dif) && try_hold(c) {
+                        if key.matches(c, dif) {
+                            return Some(Self::found(c));
+                        }
+                        drop(Self::found(c));
+                        break;
+                    }
+                    n = (&raw const (*n).next).read_volatile();
+                }
+            }
+            if n == mark(chains.base.wrapping_add(chains.slot(key.hash))) {
+                return None;
+            }
+        }
+    }
+
+    /// Gives a counted reference its type.
+    ///
+    /// # Safety
+    ///
+    /// `c` is an object of the table's with a count that the caller gives away.
+    #[inline]
+    unsafe fn found(c: *mut Common) -> Found<P> {
+        // SAFETY: A node's address is not null. Only sockets have a `skc_prot`; the states of the others
+        // never change.
+        unsafe {
+            let nn = NonNull::new_unchecked(c);
+            if !(&raw const (*c).skc_prot).read_volatile().is_null() {
+                Found::Sock(SockRef::from_raw(nn.cast()))
+            } else if (&raw const (*c).skc_state).read_volatile()
+                == <P::TimeWait as MiniKind>::STATE
+            {
+                Found::TimeWait(MiniRef::from_raw(nn))
+            } else {
+                Found::HalfOpen(MiniRef::from_raw(nn))
+            }
+        }
+    }
+
+    /// Finds the socket in the bound part with the highest score; sockets that `score` gives none are not
+    /// meant. Any context.
+    ///
+    /// Mirrors [`inet_lhash2_lookup`](srctree/net/ipv4/inet_hashtables.c)
+    #[inline]
+    pub fn lookup_bound(
+        &self,
+        hash: u32,
+        score: impl Fn(&Candidate<'_>) -> Option<u32>,
+    ) -> Option<SockRef<P>> {
+        let chains = &self.chains()?.1;
+        let _rcu = rcu::read_lock();
+        let head = chains.head(hash);
+        loop {
+            let mut best: *mut Common = ptr::null_mut();
+            let mut high = 0;
+            let mut n = head.load(Ordering::Acquire);
+            while !is_mark(n) {
+                let c = common_of(n);
+                // SAFETY: The bound part holds sockets only; under RCU their memory is of that type.
+                let sk = unsafe { Sk::from_raw(c.cast()) };
+                if let Some(s) = score(&Candidate(sk)) {
+                    if best.is_null() || s > high {
+                        best = c;
+                        high = s;
+                    }
+                }
+                // SAFETY: As above.
+                n = unsafe { (&raw const (*n).next).read_volatile() };
+            }
+            if n != mark(chains.base.wrapping_add(chains.slot(hash))) {
+                continue;
+            }
+            if best.is_null() {
+                return None;
+            }
+            // SAFETY: As above; if the count is taken, the object is a socket of `P`'s.
+            unsafe {
+                if !try_hold(best) {
+                    continue;
+                }
+                let so = SockRef::<P>::from_raw(NonNull::new_unchecked(best.cast()));
+                if score(&Candidate(&so)) == Some(high) {
+                    return Some(so);
+                }
+            }
+        }
+    }
+
+    /// Puts a socket into the connected part under `key`, which becomes its name. `false` if it stands in
+    /// the table already.
+    ///
+    /// Mirrors [`inet_ehash_insert`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn insert(&self, so: &Sock<P>, key: &Key) -> bool {
+        self.insert_with(so, key, |_| true)
+    }
+
+    /// Puts a socket into the connected part if no other object has the same name, or the only one is a
+    /// TIME_WAIT that `replace` agrees to give up, which is then taken out. `false` if the name is taken.
+    ///
+    /// Mirrors [`__inet_check_established`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn insert_unique(
+        &self,
+        so: &Sock<P>,
+        key: &Key,
+        replace: impl Fn(&Mini<P::TimeWait>) -> bool,
+    ) -> bool {
+        let mut replaced = None;
+        let dif = so.bound_dev_if();
+        let done = self.insert_with(so, key, |head| {
+            let mut n = head.load(Ordering::Relaxed);
+            while !is_mark(n) {
+                let c = common_of(n);
+                // SAFETY: The chain's lock is held: everything in it is alive by the table's reference.
+                unsafe {
+                    if key.matches(c, dif) {
+                        if !try_hold(c) {
+                            return false;
+                        }
+                        let Found::TimeWait(tw) = Self::found(c) else {
+                            return false;
+                        };
+                        if !replace(&tw) {
+                            return false;
+                        }
+                        Chains::unlink(c);
+                        replaced = Some(tw);
+                        return true;
+                    }
+                    n = (&raw const (*n).next).read_volatile();
+                }
+            }
+            true
+        });
+        if let Some(tw) = replaced {
+            // The table's reference, and the timer's.
+            // SAFETY: It was unlinked above.
+            drop(unsafe { Self::found(tw.common()) });
+            tw.del_timer();
+        }
+        done
+    }
+
+    fn insert_with(
+        &self,
+        so: &Sock<P>,
+        key: &Key,
+        may: impl FnOnce(&AtomicPtr<Node>) -> bool,
+    ) -> bool {
+        let Some((chains, _)) = self.chains() else {
+            return false;
+        };
+        if !Self::begin_link(&so.linked) {
+            return false;
+        }
+        let c: *mut Common = so.as_ptr().cast();
+        {
+            let _lock = chains.lock(key.hash).lock();
+            if !may(chains.head(key.hash)) {
+                so.linked.store(UNLINKED, Ordering::Release);
+                return false;
+            }
+            // SAFETY: `linked` says that the object is in no chain, and that we are the one to change that.
+            unsafe {
+                key.write(c);
+                chains.link(key.hash, c);
+            }
+            so.linked.store(CONNECTED, Ordering::Release);
+        }
+        core::mem::forget(so.hold());
+        true
+    }
+
+    #[inline]
+    fn begin_link(linked: &AtomicU8) -> bool {
+        linked
+            .compare_exchange(UNLINKED, LINKING, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Puts a half-open connection into the table, unless something of that name is there.
+    ///
+    /// Mirrors [`reqsk_queue_hash_req`](srctree/net/ipv4/inet_connection_sock.c)
+    pub fn insert_half_open(&self, req: &MiniRef<P::HalfOpen>, key: &Key) -> bool {
+        let Some((chains, _)) = self.chains() else {
+            return false;
+        };
+        let _lock = chains.lock(key.hash).lock();
+        let mut n = chains.head(key.hash).load(Ordering::Relaxed);
+        while !is_mark(n) {
+            // SAFETY: The chain's lock is held: everything in it is alive.
+            unsafe {
+                if key.matches(common_of(n), 0) {
+                    return false;
+                }
+                n = (&raw const (*n).next).read_volatile();
+            }
+        }
+        if req.hashed() {
+            return false;
+        }
+        // SAFETY: Small objects are linked only here and in `replace_by_time_wait`, under the lock of the
+        // chain of their name, which never changes; this one is in no chain.
+        unsafe { chains.link(key.hash, req.common()) };
+        core::mem::forget(req.hold());
+        true
+    }
+
+    /// Puts the socket that a half-open connection became in its place. `false` if the half-open
+    /// connection is not in the table any more: another CPU was faster, or it was given up.
+    ///
+    /// Mirrors [`inet_ehash_nolisten`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn replace_half_open(&self, req: &MiniRef<P::HalfOpen>, so: &Sock<P>, key: &Key) -> bool {
+        let old = req.common();
+        // SAFETY: A live object's name, which never changes.
+        let same = unsafe { (*old).__bindgen_anon_2.skc_hash } == key.hash;
+        if !same
+            || !self.insert_with(so, key, |_| {
+                // SAFETY: Both have the same hash, so this chain's lock is held.
+                unsafe { Chains::unlink(old) }
+            })
+        {
+            return false;
+        }
+        // SAFETY: The table's reference to what was unlinked.
+        drop(unsafe { Self::found(old) });
+        true
+    }
+
+    /// Takes a half-open connection out. `false` if it was not in.
+    pub fn remove_half_open(&self, req: &Mini<P::HalfOpen>) -> bool {
+        self.remove_mini(req.common())
+    }
+
+    /// Takes a TIME_WAIT out. `false` if it was not in.
+    pub fn remove_time_wait(&self, tw: &Mini<P::TimeWait>) -> bool {
+        self.remove_mini(tw.common())
+    }
+
+    fn remove_mini(&self, c: *mut Common) -> bool {
+        let Some((chains, _)) = self.chains() else {
+            return false;
+        };
+        // SAFETY: The callers have a reference; the name never changes.
+        let hash = unsafe { (*c).__bindgen_anon_2.skc_hash };
+        let out = {
+            let _lock = chains.lock(hash).lock();
+            // SAFETY: The lock of the only chain that the object is ever in.
+            unsafe { Chains::unlink(c) }
+        };
+        if out {
+            // SAFETY: The table's reference.
+            drop(unsafe { Self::found(c) });
+        }
+        out
+    }
+
+    /// Puts a TIME_WAIT in the place of the connection it is left of; the socket is then in no table.
+    ///
+    /// Mirrors [`inet_twsk_hashdance_schedule`](srctree/net/ipv4/inet_timewait_sock.c)
+    pub fn replace_by_time_wait(&self, so: &Sock<P>, tw: &MiniRef<P::TimeWait>, key: &Key) -> bool {
+        let Some((chains, _)) = self.chains() else {
+            return false;
+        };
+        if so.linked.load(Ordering::Acquire) != CONNECTED || so.hash() != key.hash {
+            return false;
+        }
+        {
+            let _lock = chains.lock(key.hash).lock();
+            if so.linked.load(Ordering::Relaxed) != CONNECTED || tw.hashed() {
+                return false;
+            }
+            // SAFETY: The lock of the chain that both belong to is held; the new object is in no chain, and
+            // stands in it before the old one goes, so that no reader misses both.
+            unsafe {
+                chains.link(key.hash, tw.common());
+                Chains::unlink(so.as_ptr().cast());
+            }
+            so.linked.store(UNLINKED, Ordering::Release);
+        }
+        core::mem::forget(tw.hold());
+        // SAFETY: The table's reference.
+        drop(unsafe { SockRef::<P>::from_raw(NonNull::new_unchecked(so.as_ptr())) });
+        true
+    }
+
+    /// Puts a socket into the bound part under `hash`. `false` if it stands in the table already.
+    ///
+    /// Mirrors [`__inet_hash`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn insert_bound(&self, so: &Sock<P>, hash: u32) -> bool {
+        let Some((_, chains)) = self.chains() else {
+            return false;
+        };
+        if !Self::begin_link(&so.linked) {
+            return false;
+        }
+        so.set_hash(hash);
+        {
+            let _lock = chains.lock(hash).lock();
+            // SAFETY: `linked` says that the object is in no chain, and that we are the one to change that.
+            unsafe { chains.link(hash, so.as_ptr().cast()) };
+            so.linked.store(BOUND, Ordering::Release);
+        }
+        core::mem::forget(so.hold());
+        true
+    }
+
+    /// Takes a socket out of the table, whichever part it is in. `false` if it was in neither. The name it had
+    /// there must not have been changed since.
+    ///
+    /// Mirrors [`inet_unhash`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn remove(&self, so: &Sock<P>) -> bool {
+        let Some((connected, bound)) = self.chains() else {
+            return false;
+        };
+        let part = so.linked.load(Ordering::Acquire);
+        let chains = match part {
+            CONNECTED => connected,
+            BOUND => bound,
+            _ => return false,
+        };
+        let hash = so.hash();
+        {
+            let _lock = chains.lock(hash).lock();
+            if so.linked.load(Ordering::Relaxed) != part {
+                return false;
+            }
+            // SAFETY: The object is in this part, and its hash is the one it was put in under.
+            unsafe { Chains::unlink(so.as_ptr().cast()) };
+            so.linked.store(UNLINKED, Ordering::Release);
+        }
+        // SAFETY: The table's reference.
+        drop(unsafe { SockRef::<P>::from_raw(NonNull::new_unchecked(so.as_ptr())) });
+        true
+    }
+
+    /// Number of chains of the connected part, then of the bound part: for `/proc`.
+    pub fn len(&self) -> (usize, usize) {
+        self.chains()
+            .map_or((0, 0), |(c, b)| (c.heads.len(), b.heads.len()))
+    }
+
+    /// The `nth` object of one chain, in whatever order; chains are numbered bound part first. For `/proc`
+    /// and for cleaning up: it walks the chain anew each time.
+    pub fn nth(&self, chain: usize, nth: usize) -> Option<Found<P>> {
+        let (connected, bound) = self.chains()?;
+        let (chains, slot) = match chain.checked_sub(bound.heads.len()) {
+            None => (bound, chain),
+            Some(i) => (connected, i),
+        };
+        let head = chains.heads.get(slot)?;
+        let _lock = chains.lock(slot as u32).lock();
+        let mut n = head.load(Ordering::Relaxed);
+        let mut i = 0usize;
+        while !is_mark(n) {
+            // SAFETY: The chain's lock is held: everything in it is alive.
+            unsafe {
+                if i == nth {
+                    let c = common_of(n);
+                    return if try_hold(c) {
+                        Some(Self::found(c))
+                    } else {
+                        None
+                    };
+                }
+                n = (&raw const (*n).next).read_volatile();
+            }
+            i = i.wrapping_add(1);
+        }
+        None
+    }
+}
