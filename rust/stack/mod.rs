@@ -40,4 +40,8 @@ pub mod icmp;
 
 pub mod udp;
 
+pub mod neigh;
+
+pub mod dev;
+
 pub mod tcp;

@@ -121,7 +121,7 @@ impl Candidates {
     pub const fn for_connect(range: PortRange, offset: u32) -> Self {
         Candidates {
             range,
-            offset: offset % range.len() & !1,
+            offset: (offset % range.len()) & !1,
             tried: 0,
         }
     }
@@ -131,7 +131,7 @@ impl Candidates {
     pub const fn for_bind(range: PortRange, random: u32) -> Self {
         Candidates {
             range,
-            offset: random % range.len() | 1,
+            offset: (random % range.len()) | 1,
             tried: 0,
         }
     }

@@ -75,6 +75,17 @@ impl<T> Array<T> {
     }
 }
 
+impl<T> Array<T> {
+    /// An array of the values of an iterator, of the first `most` of them. Atomic: never sleeps.
+    pub fn try_collect(most: usize, values: impl Iterator<Item = T>) -> Result<Self, AllocError> {
+        if may_alloc() {
+            Ok(Array(values.take(most).collect()))
+        } else {
+            Err(AllocError)
+        }
+    }
+}
+
 impl<T: Clone> Array<T> {
     /// An array of copies of the values of `parts`, one part behind the other. Atomic: never sleeps.
     pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError> {

@@ -218,7 +218,7 @@ fn lookup__routes_that_say_no() {
         if kind == Kind::Throw {
             // Throw goes on to the next rule, not to a shorter prefix.
             fib.insert(TABLE_DEFAULT, Addr::ANY, 0, ROUTE).unwrap();
-            assert_eq!(fib.lookup(&to(FAR)).unwrap().via_gateway, false);
+            assert!(!fib.lookup(&to(FAR)).unwrap().via_gateway);
             fib.remove(TABLE_DEFAULT, Addr::ANY, 0, 0, 0).unwrap();
         }
         assert_eq!(fib.lookup(&to(FAR)), Err(errno), "{kind:?}");
