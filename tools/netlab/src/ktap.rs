@@ -153,9 +153,12 @@ impl<T> Sysc<T> for Result<T, Errno> {
 #[macro_export]
 macro_rules! check_eq {
     ($got:expr, $want:expr, $($what:tt)+) => {{
-        let (got, want) = (&$got, &$want);
-        if got != want {
-            anyhow::bail!("{}: {:?} instead of {:?}", format!($($what)+), got, want);
+        // A match, so that temporaries of both expressions live long enough.
+        match (&$got, &$want) {
+            (got, want) if got != want => {
+                anyhow::bail!("{}: {:?} instead of {:?}", format!($($what)+), got, want);
+            }
+            _ => {}
         }
     }};
 }
