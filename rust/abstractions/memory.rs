@@ -10,6 +10,9 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use kernel::alloc::flags::GFP_ATOMIC;
 
+/// Flags of an allocation that must not sleep and whose failure is handled.
+const ATOMIC: bindings::gfp_t = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
+
 /// There was no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocError;
@@ -68,11 +71,12 @@ impl<T: core::fmt::Debug> core::fmt::Debug for Arc<T> {
 ///
 /// # Invariants
 ///
-/// `ptr` is from `kvmalloc` and holds `len` initialised values, all of them this array's own; or `len`
-/// values take no bytes and `ptr` is dangling.
+/// `ptr` is from `kvmalloc`, with room for `cap` values, and holds `len` initialised ones, all of them
+/// this array's own; or `cap` values take no bytes and `ptr` is dangling.
 pub struct Array<T> {
     ptr: NonNull<T>,
     len: usize,
+    cap: usize,
 }
 
 // SAFETY: The values are owned exclusively.
@@ -82,31 +86,31 @@ unsafe impl<T: Sync> Sync for Array<T> {}
 
 impl<T> Array<T> {
     /// Makes an array of `f(0)` to `f(len - 1)`. Atomic: never sleeps.
-    pub fn try_from_fn(len: usize, f: impl FnMut(usize) -> T) -> Result<Self, AllocError> {
-        Self::with_flags(len, f, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN)
+    pub fn try_from_fn(len: usize, mut f: impl FnMut(usize) -> T) -> Result<Self, AllocError> {
+        Self::with_flags(len, ATOMIC, |i| Some(f(i)))
     }
 
     /// The same for a large array, in process context: may sleep, need not be contiguous memory.
-    pub fn try_from_fn_sleeping(len: usize, f: impl FnMut(usize) -> T) -> Result<Self, AllocError> {
-        Self::with_flags(len, f, bindings::GFP_KERNEL)
-    }
-
-    /// An array of copies of the values of `parts`, one part behind the other. Atomic: never sleeps.
-    pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError>
-    where
-        T: Clone,
-    {
-        let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
-        let mut all = parts.iter().flat_map(|p| p.iter());
-        // SAFETY: It is called `len` times, and `all` has as many values: the slices are in memory at
-        // once, or the same one several times, and a sum that saturates finds no memory before.
-        Self::try_from_fn(len, |_| unsafe { all.next().unwrap_unchecked() }.clone())
-    }
-
-    fn with_flags(
+    pub fn try_from_fn_sleeping(
         len: usize,
         mut f: impl FnMut(usize) -> T,
+    ) -> Result<Self, AllocError> {
+        Self::with_flags(len, bindings::GFP_KERNEL, |i| Some(f(i)))
+    }
+
+    /// An array of the values of an iterator, of the first `most` of them. Atomic: never sleeps.
+    pub fn try_collect(
+        most: usize,
+        mut values: impl Iterator<Item = T>,
+    ) -> Result<Self, AllocError> {
+        Self::with_flags(most, ATOMIC, |_| values.next())
+    }
+
+    /// Room for `len` values, filled with what `f` gives until it gives nothing.
+    fn with_flags(
+        len: usize,
         gfp: bindings::gfp_t,
+        mut f: impl FnMut(usize) -> Option<T>,
     ) -> Result<Self, AllocError> {
         const {
             // What kmalloc guarantees for every size.
@@ -120,14 +124,29 @@ impl<T> Array<T> {
             let ptr = unsafe { bindings::kvmalloc_array(len, size_of::<T>(), gfp) };
             NonNull::new(ptr.cast::<T>()).ok_or(AllocError)?
         };
-        // INVARIANT: `len` counts the values written; should `f` panic, the module is dead anyway.
-        let mut array = Array { ptr, len: 0 };
-        for i in 0..len {
+        // INVARIANT: `filled` counts the values written.
+        let mut filled = 0;
+        while let Some(value) = (filled < len).then(|| f(filled)).flatten() {
             // SAFETY: There is room for `len` values, and this place holds none yet.
-            unsafe { array.ptr.as_ptr().add(i).write(f(i)) };
-            array.len = array.len.wrapping_add(1);
+            unsafe { ptr.as_ptr().add(filled).write(value) };
+            filled = filled.wrapping_add(1);
         }
-        Ok(array)
+        Ok(Array {
+            ptr,
+            len: filled,
+            cap: len,
+        })
+    }
+}
+
+impl<T: Clone> Array<T> {
+    /// An array of copies of the values of `parts`, one part behind the other. Atomic: never sleeps.
+    pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError> {
+        let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
+        let mut values = parts.iter().flat_map(|p| p.iter());
+        Self::with_flags(len, ATOMIC, |_| {
+            values.next().cloned()
+        })
     }
 }
 
@@ -156,7 +175,7 @@ impl<T> Drop for Array<T> {
         // takes any bytes.
         unsafe {
             core::ptr::drop_in_place(values);
-            if size_of::<T>() != 0 && self.len != 0 {
+            if size_of::<T>() != 0 && self.cap != 0 {
                 bindings::kvfree(self.ptr.as_ptr().cast());
             }
         }

@@ -5,9 +5,32 @@
 //! `# Invariants`, and the context in which a function may be called (softirq, process, a lock) is
 //! part of its contract.
 
+pub(crate) mod defrag;
+pub(crate) mod dst;
+pub(crate) mod dgram;
+pub(crate) mod ehash;
+pub(crate) mod fib_notifier;
+pub(crate) mod inet;
+pub(crate) mod iov;
 pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod minisock;
+pub(crate) mod module_cell;
+pub(crate) mod netdevice;
+pub(crate) mod netns;
+pub(crate) mod nf_hook;
+pub(crate) mod packet_type;
+pub(crate) mod percpu;
+pub(crate) mod proc_fs;
+pub(crate) mod proto;
 pub(crate) mod rcu;
+pub(crate) mod skb_meta;
 pub(crate) mod skb_queue;
 pub(crate) mod skb_tree;
 pub(crate) mod skbuff;
+pub(crate) mod sock;
+pub(crate) mod sock_lock;
+pub(crate) mod sock_mem;
+pub(crate) mod socket;
+pub(crate) mod sysctl;
+pub(crate) mod timer;

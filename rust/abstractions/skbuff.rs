@@ -619,24 +619,30 @@ impl SkBuff {
         self.linear_from(unsafe { (*self.headers()).transport_header })
     }
 
-    /// A protocol's control block. Its contents mean something only while that protocol owns the packet.
+    /// Where a protocol's control block lies.
     #[inline]
-    pub(crate) fn cb<T: ControlBlock>(&self) -> &T {
+    fn cb_ptr<T: ControlBlock>(&self) -> *mut T {
         const {
             assert!(size_of::<T>() <= 48);
             assert!(align_of::<T>() <= 8);
             assert!(offset_of!(bindings::sk_buff, cb) % 8 == 0);
         }
-        // SAFETY: The type fits in size and alignment (asserted above), and any bytes are a value of it.
-        unsafe { &*addr_of_mut!((*self.as_ptr()).cb).cast::<T>() }
+        // SAFETY: Only computes the address of a field of a live buffer.
+        unsafe { addr_of_mut!((*self.as_ptr()).cb).cast() }
+    }
+
+    /// A protocol's control block. Its contents mean something only while that protocol owns the packet.
+    #[inline]
+    pub(crate) fn cb<T: ControlBlock>(&self) -> &T {
+        // SAFETY: The type fits in size and alignment, and any bytes are a value of it.
+        unsafe { &*self.cb_ptr() }
     }
 
     /// A protocol's control block, to be written.
     #[inline]
     pub(crate) fn cb_mut<T: ControlBlock>(&mut self) -> &mut T {
-        let cb = core::ptr::from_ref(self.cb::<T>()).cast_mut();
         // SAFETY: As above; `self` is borrowed exclusively for as long as the result.
-        unsafe { &mut *cb }
+        unsafe { &mut *self.cb_ptr() }
     }
 
     /// TCP's control block. Only meaningful while TCP owns the packet.

@@ -17,6 +17,8 @@
 #include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter_arp.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_netdev.h>
 #include <linux/percpu.h>
@@ -37,6 +39,7 @@
 #include <linux/sockios.h>
 #include <linux/splice.h>
 #include <linux/spinlock.h>
+#include <linux/swap.h>
 #include <linux/sysctl.h>
 #include <linux/tcp.h>
 #include <linux/timer.h>
@@ -57,6 +60,7 @@
 #include <net/ip_fib.h>
 #include <net/neighbour.h>
 #include <net/net_namespace.h>
+#include <net/l3mdev.h>
 #include <net/netevent.h>
 #include <net/netns/generic.h>
 #include <net/nexthop.h>
@@ -99,3 +103,9 @@ const __poll_t RUST_CONST_HELPER_EPOLLHUP = EPOLLHUP;
 const __poll_t RUST_CONST_HELPER_EPOLLRDNORM = EPOLLRDNORM;
 const __poll_t RUST_CONST_HELPER_EPOLLWRNORM = EPOLLWRNORM;
 const __poll_t RUST_CONST_HELPER_EPOLLRDHUP = EPOLLRDHUP;
+const __poll_t RUST_CONST_HELPER_EPOLLRDBAND = EPOLLRDBAND;
+const __poll_t RUST_CONST_HELPER_EPOLLWRBAND = EPOLLWRBAND;
+const unsigned int RUST_CONST_HELPER_TASK_INTERRUPTIBLE = TASK_INTERRUPTIBLE;
+const long RUST_CONST_HELPER_MAX_SCHEDULE_TIMEOUT = MAX_SCHEDULE_TIMEOUT;
+const unsigned int RUST_CONST_HELPER_O_NONBLOCK = O_NONBLOCK;
+const unsigned int RUST_CONST_HELPER_SOCK_NOSPACE = SOCK_NOSPACE;

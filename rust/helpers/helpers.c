@@ -81,3 +81,61 @@ void rust_helper_skb_frag_unref(struct sk_buff *skb, int f)
 {
 	skb_frag_unref(skb, f);
 }
+
+/* linux/percpu.h */
+u64 __percpu *rust_helper_alloc_percpu_u64(size_t n)
+{
+	return __alloc_percpu(n * sizeof(u64), sizeof(u64));
+}
+
+void rust_helper_this_cpu_add_u64(u64 __percpu *p, u64 n)
+{
+	this_cpu_add(*p, n);
+}
+
+u64 rust_helper_percpu_sum_u64(u64 __percpu *p)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += *per_cpu_ptr(p, cpu);
+	return sum;
+}
+
+/* linux/proc_fs.h */
+struct proc_dir_entry *rust_helper_proc_net_mkdir(struct net *net, const char *name,
+						  struct proc_dir_entry *parent)
+{
+	return proc_net_mkdir(net, name, parent);
+}
+
+void rust_helper_nf_reset_ct(struct sk_buff *skb)
+{
+	nf_reset_ct(skb);
+}
+
+/* linux/netdevice.h */
+void rust_helper_dev_hold(struct net_device *dev)
+{
+	dev_hold(dev);
+}
+
+void rust_helper_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+#include "sock.c"
+
+/* net/dst.h */
+void rust_helper_dst_hold(struct dst_entry *dst)
+{
+	dst_hold(dst);
+}
+
+/* linux/netfilter_bridge.h */
+bool rust_helper_nf_bridge_in_prerouting(const struct sk_buff *skb)
+{
+	return nf_bridge_in_prerouting(skb);
+}

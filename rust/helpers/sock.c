@@ -143,3 +143,22 @@ bool rust_helper_inet_is_local_reserved_port(const struct net *net, unsigned sho
 {
 	return inet_is_local_reserved_port(net, port);
 }
+
+/* linux/skbuff.h */
+unsigned int rust_helper_skb_queue_first_len(struct sk_buff_head *list)
+{
+	struct sk_buff *skb;
+	unsigned int len = 0;
+
+	spin_lock_bh(&list->lock);
+	skb = skb_peek(list);
+	if (skb)
+		len = skb->len;
+	spin_unlock_bh(&list->lock);
+	return len;
+}
+
+void rust_helper_sk_set_async_nospace(struct sock *sk)
+{
+	sk_set_bit(SOCKWQ_ASYNC_NOSPACE, sk);
+}

@@ -202,6 +202,32 @@ pub struct Dst {
     pub genid: u32,
 }
 
+impl Dst {
+    /// What a route means for the packets of a flow.
+    #[inline]
+    fn new(flow: &Flow, alias: &Alias, genid: u32) -> Dst {
+        Dst {
+            kind: alias.kind,
+            oif: alias.oif,
+            route_oif: alias.oif,
+            next_hop: if alias.gateway.is_any() {
+                flow.daddr
+            } else {
+                alias.gateway
+            },
+            via_gateway: !alias.gateway.is_any(),
+            src: if flow.saddr.is_any() {
+                alias.prefsrc
+            } else {
+                flow.saddr
+            },
+            scope: alias.scope,
+            mtu: alias.mtu,
+            genid,
+        }
+    }
+}
+
 /// The routes of a prefix in the order in which they are asked.
 type Aliases = Arc<Array<Alias>>;
 
@@ -330,28 +356,16 @@ impl Fib {
     pub fn lookup(&self, flow: &Flow) -> Result<Dst, Errno> {
         // Read before the version, so that a change in between outdates the answer.
         let genid = self.genid();
-        let (_, alias) = self.current.read(|v| match v {
-            Some(v) => v.lookup(flow),
+        let alias = self.lookup_alias(flow)?;
+        Ok(Dst::new(flow, &alias, genid))
+    }
+
+    /// The route that rules and tables choose.
+    #[inline]
+    fn lookup_alias(&self, flow: &Flow) -> Result<Alias, Errno> {
+        self.current.read(|v| match v {
+            Some(v) => v.lookup(flow).map(|(_, alias)| alias),
             None => Err(Errno::ENETUNREACH),
-        })?;
-        Ok(Dst {
-            kind: alias.kind,
-            oif: alias.oif,
-            route_oif: alias.oif,
-            next_hop: if alias.gateway.is_any() {
-                flow.daddr
-            } else {
-                alias.gateway
-            },
-            via_gateway: !alias.gateway.is_any(),
-            src: if flow.saddr.is_any() {
-                alias.prefsrc
-            } else {
-                flow.saddr
-            },
-            scope: alias.scope,
-            mtu: alias.mtu,
-            genid,
         })
     }
 
@@ -362,6 +376,15 @@ impl Fib {
     ///
     /// Errors: those of [`Fib::lookup`]; EINVAL for a source or destination that cannot be one.
     pub fn route_output(&self, flow: &Flow) -> Result<Dst, Errno> {
+        self.route_output_with(flow, |flow| self.lookup_alias(flow))
+    }
+
+    /// The same where the mirror does not know enough: `lookup` asks somebody who does.
+    pub fn route_output_with(
+        &self,
+        flow: &Flow,
+        lookup: impl FnOnce(&Flow) -> Result<Alias, Errno>,
+    ) -> Result<Dst, Errno> {
         let genid = self.genid();
         if flow.saddr.is_multicast() || flow.saddr.is_broadcast() {
             return Err(Errno::EINVAL);
@@ -402,8 +425,8 @@ impl Fib {
                 ..on_link(Kind::Local, &flow)
             });
         }
-        let mut dst = match self.lookup(&flow) {
-            Ok(dst) => dst,
+        let mut dst = match lookup(&flow) {
+            Ok(alias) => Dst::new(&flow, &alias, genid),
             // A device that was named is used even if no route knows it.
             Err(_) if flow.oif != 0 => on_link(Kind::Unicast, &flow),
             Err(e) => return Err(e),

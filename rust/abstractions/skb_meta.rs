@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a packet says of itself to the layers below the transports: its device, route and marks.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use super::netdevice::NetDevice;
+use super::skbuff::{SkBuff, Skb};
+use crate::bindings;
+use core::ptr::{addr_of_mut, null_mut};
+use core::sync::atomic::{AtomicI32, Ordering};
+
+/// The frame was addressed to this device.
+pub(crate) const PACKET_HOST: u8 = bindings::PACKET_HOST as u8;
+/// To everybody on the link.
+pub(crate) const PACKET_BROADCAST: u8 = bindings::PACKET_BROADCAST as u8;
+/// To a group.
+pub(crate) const PACKET_MULTICAST: u8 = bindings::PACKET_MULTICAST as u8;
+/// To somebody else.
+pub(crate) const PACKET_OTHERHOST: u8 = bindings::PACKET_OTHERHOST as u8;
+
+impl SkBuff {
+    /// Whether somebody else holds a reference to the same buffer.
+    ///
+    /// Mirrors [`skb_shared`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn shared(&self) -> bool {
+        // SAFETY: Alive by the type invariant; C too only touches this field with atomic operations.
+        let users =
+            unsafe { AtomicI32::from_ptr(addr_of_mut!((*self.as_ptr()).users.refs.counter)) };
+        users.load(Ordering::Relaxed) != 1
+    }
+
+    /// To whom the link layer addressed the frame: `PACKET_HOST` and so on.
+    #[inline]
+    pub(crate) fn pkt_type(&self) -> u8 {
+        // SAFETY: Alive by the type invariant.
+        unsafe { (*self.headers()).pkt_type() }
+    }
+
+    /// Sets [`SkBuff::pkt_type`].
+    #[inline]
+    pub(crate) fn set_pkt_type(&mut self, pkt_type: u8) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.headers()).set_pkt_type(pkt_type) }
+    }
+
+    /// The protocol of the data, such as 0x0800, in host order.
+    #[inline]
+    pub(crate) fn protocol(&self) -> u16 {
+        // SAFETY: Alive by the type invariant.
+        u16::from_be(unsafe { (*self.headers()).protocol })
+    }
+
+    /// Sets [`SkBuff::protocol`].
+    #[inline]
+    pub(crate) fn set_protocol(&mut self, protocol: u16) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.headers()).protocol = protocol.to_be() }
+    }
+
+    /// Whether the device took a VLAN tag off the frame.
+    #[inline]
+    pub(crate) fn vlan_tag_present(&self) -> bool {
+        // SAFETY: Alive by the type invariant; all values of the union are integers.
+        unsafe { (*self.headers()).__bindgen_anon_2.vlan_all != 0 }
+    }
+
+    /// The device that the packet came in by, or is to leave by.
+    #[inline]
+    pub(crate) fn dev(&self) -> Option<&NetDevice> {
+        // SAFETY: Alive by the type invariant. A packet in flight has a device that RCU keeps, or none.
+        unsafe {
+            let dev = (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev;
+            (!dev.is_null()).then(|| NetDevice::from_ptr(dev))
+        }
+    }
+
+    /// Sets [`SkBuff::dev`]. Under RCU until the packet is handed on.
+    #[inline]
+    pub(crate) fn set_dev(&mut self, dev: &NetDevice) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = dev.as_ptr()
+        }
+    }
+
+    /// The number of the device that the packet came in by; 0 for one of this host.
+    #[inline]
+    pub(crate) fn iif(&self) -> u32 {
+        // SAFETY: Alive by the type invariant.
+        unsafe { (*self.headers()).skb_iif as u32 }
+    }
+
+    /// The mark that routing rules and filters look at.
+    #[inline]
+    pub(crate) fn mark(&self) -> u32 {
+        // SAFETY: Alive by the type invariant; all values of the union are integers.
+        unsafe { (*self.headers()).__bindgen_anon_4.mark }
+    }
+
+    /// Sets [`SkBuff::mark`].
+    #[inline]
+    pub(crate) fn set_mark(&mut self, mark: u32) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.headers()).__bindgen_anon_4.mark = mark }
+    }
+
+    /// Sets the priority that queueing disciplines look at.
+    #[inline]
+    pub(crate) fn set_priority(&mut self, priority: u32) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.headers()).priority = priority }
+    }
+
+    /// The flow's hash, 0 if nobody computed one; `l4` says that it covers the ports.
+    #[inline]
+    pub(crate) fn set_hash(&mut self, hash: u32) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            (*self.headers()).hash = hash;
+            (*self.headers()).set_l4_hash((hash != 0).into());
+        }
+    }
+
+    /// Whether the bytes behind the transport header wait for a checksum.
+    #[inline]
+    pub(crate) fn csum_is_partial(&self) -> bool {
+        // SAFETY: Alive by the type invariant.
+        u32::from(unsafe { (*self.headers()).ip_summed() }) == bindings::CHECKSUM_PARTIAL
+    }
+
+    /// Forgets what vouches for the checksum: the bytes change.
+    #[inline]
+    pub(crate) fn set_csum_none(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            (*self.headers()).set_ip_summed(bindings::CHECKSUM_NONE as u8);
+            (*self.headers()).set_csum_valid(0);
+        }
+    }
+
+    /// Lets go of the socket that the packet was charged to.
+    ///
+    /// Mirrors [`skb_orphan`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn orphan(&mut self) {
+        let p = self.as_ptr();
+        // SAFETY: Alive by the type invariant and exclusively ours; a destructor is called once, for it is
+        // forgotten.
+        unsafe {
+            let d = addr_of_mut!((*p).__bindgen_anon_3.__bindgen_anon_1.destructor);
+            if let Some(f) = (*d).take() {
+                f(p);
+            }
+            (*p).sk = null_mut();
+        }
+    }
+
+    /// Forgets the route.
+    ///
+    /// Mirrors [`skb_dst_drop`](srctree/include/net/dst.h)
+    #[inline]
+    pub(crate) fn dst_drop(&mut self) {
+        let p = self.as_ptr();
+        // SAFETY: Alive by the type invariant and exclusively ours. The lowest bit says that the packet has
+        // no reference of its own.
+        unsafe {
+            let refdst = addr_of_mut!((*p).__bindgen_anon_3.__bindgen_anon_1._skb_refdst);
+            let old = refdst.replace(0);
+            if old != 0 && old as u32 & bindings::SKB_DST_NOREF == 0 {
+                bindings::dst_release(old as *mut bindings::dst_entry);
+            }
+        }
+    }
+
+    /// The route, null if there is none.
+    #[inline]
+    pub(crate) fn dst(&self) -> *mut bindings::dst_entry {
+        // SAFETY: Alive by the type invariant.
+        let refdst =
+            unsafe { (*self.as_ptr()).__bindgen_anon_3.__bindgen_anon_1._skb_refdst };
+        (refdst & !(bindings::SKB_DST_NOREF as usize)) as *mut bindings::dst_entry
+    }
+
+    /// Sets the route without a reference.
+    ///
+    /// Mirrors [`skb_dst_set_noref`](srctree/include/linux/skbuff.h)
+    ///
+    /// # Safety
+    ///
+    /// The packet has no route yet, and `dst` stays alive until the packet has left this read-side critical
+    /// section of RCU; who queues it longer takes a reference then (`skb_dst_force`).
+    #[inline]
+    pub(super) unsafe fn dst_set_noref(&mut self, dst: *mut bindings::dst_entry) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            (*self.as_ptr()).__bindgen_anon_3.__bindgen_anon_1._skb_refdst =
+                dst as usize | bindings::SKB_DST_NOREF as usize;
+        }
+    }
+
+    /// Forgets what the control block holds, as every layer does with what the one before left there.
+    #[inline]
+    pub(crate) fn cb_clear(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.as_ptr()).cb = [0; 48] }
+    }
+
+    /// Forgets what connection tracking knows of the packet.
+    ///
+    /// Mirrors [`nf_reset_ct`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn nf_reset_ct(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            if (*self.as_ptr())._nfct != 0 {
+                bindings::nf_reset_ct(self.as_ptr());
+            }
+        }
+    }
+}
+
+impl Skb {
+    /// Makes a buffer that others share the caller's own. `None` when there is no memory; the reference
+    /// is then given up.
+    ///
+    /// Mirrors [`skb_share_check`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn share_check(self) -> Option<Skb> {
+        if !self.shared() {
+            return Some(self);
+        }
+        let copy = self.dup();
+        match copy.is_some() {
+            true => self.consume(),
+            false => drop(self),
+        }
+        copy
+    }
+
+    /// Another buffer with the same data. `None` when there is no memory.
+    ///
+    /// Mirrors [`skb_clone`](srctree/net/core/skbuff.c)
+    #[inline]
+    pub(crate) fn dup(&self) -> Option<Skb> {
+        // SAFETY: Alive by the type invariant; a new buffer has one reference, and it is ours.
+        unsafe {
+            Skb::from_raw_or_null(bindings::skb_clone(self.as_ptr(), bindings::GFP_ATOMIC))
+        }
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+//! IPv4 packets that are RustNet's from the start, and ICMP.
+//!
+//! In `replace` every packet comes this way: header checks, PRE_ROUTING, is it for us, put together
+//! if it came in pieces, LOCAL_IN, transport. ICMP comes here in both modes, once it is known to be ours.
+
+use super::demux;
+use super::net::{Mode, State};
+use super::route::Route;
+use super::tx;
+use crate::abstractions::defrag;
+use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::nf_hook::{self, Place, Point};
+use crate::abstractions::skb_meta::PACKET_OTHERHOST;
+use crate::abstractions::skbuff::Skb;
+use crate::abstractions::timer;
+use crate::stack::counters::Counter;
+use crate::stack::drop_reason::DropReason;
+use crate::stack::icmp;
+use crate::stack::icmp::input::Quoted;
+use crate::stack::ip::output::Xmit;
+use crate::stack::ip::route::{Flow, Kind};
+use crate::stack::ip::{self, Header};
+use crate::stack::socket::FourTuple;
+use crate::stack::wire::icmp::{unreach, Type};
+use crate::stack::wire::ipv4::{self, Protocol};
+use core::ptr::null_mut;
+
+/// Takes a packet whose data begin with the IP header. Softirq, under RCU; consumes the packet.
+///
+/// Mirrors [`ip_rcv`](srctree/net/ipv4/ip_input.c)
+pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb) {
+    if skb.pkt_type() == PACKET_OTHERHOST {
+        return state.counts.drop(skb, DropReason::Otherhost);
+    }
+    if let Err(reason) = ip::rcv(&mut skb, |c| state.counts.event(c)) {
+        return state.counts.drop(skb, reason);
+    }
+    skb.cb_clear();
+    let at = Place {
+        net: state.net,
+        point: Point::PreRouting,
+        input: Some(dev),
+        output: None,
+        sk: null_mut(),
+    };
+    if let Some(skb) = nf_hook::walk(skb, &at) {
+        rcv_finish(state, dev.ifindex(), skb);
+    }
+}
+
+/// Reads a header that was found good once, and that filters may have rewritten.
+fn header(skb: &mut Skb) -> Result<Header, DropReason> {
+    ip::rcv(skb, |_| ())
+}
+
+/// Where to? Mirrors [`ip_rcv_finish`](srctree/net/ipv4/ip_input.c)
+pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
+    let header = match header(&mut skb) {
+        Ok(h) => h,
+        Err(reason) => return state.counts.drop(skb, reason),
+    };
+    let on_lo = skb.dev().is_some_and(|d| d.is_loopback());
+    if !on_lo {
+        if let Err(reason) = ip::input::check_martian(header.saddr, header.daddr) {
+            return state.counts.drop(skb, reason);
+        }
+    }
+    match state.addr_type(header.daddr) {
+        Kind::Local | Kind::Broadcast | Kind::Multicast => local_deliver(state, ifindex, &header, skb),
+        _ => {
+            state.counts.event(Counter::IpInAddrErrors);
+            state.counts.drop(skb, DropReason::IpInAddrErrors);
+        }
+    }
+}
+
+/// Mirrors [`ip_local_deliver`](srctree/net/ipv4/ip_input.c)
+fn local_deliver(state: &State, ifindex: u32, header: &Header, skb: Skb) {
+    let skb = match header.is_fragment() {
+        true => defrag::local_deliver(state.net, skb),
+        false => Some(skb),
+    };
+    let Some(skb) = skb else {
+        return;
+    };
+    let walked = NetDevice::with(state.net, ifindex, |dev| {
+        let at = Place {
+            net: state.net,
+            point: Point::LocalIn,
+            input: Some(dev),
+            output: None,
+            sk: null_mut(),
+        };
+        nf_hook::walk(skb, &at)
+    });
+    if let Some(skb) = walked.flatten() {
+        local_deliver_finish(state, ifindex, skb);
+    }
+}
+
+/// Whose is it? Mirrors [`ip_protocol_deliver_rcu`](srctree/net/ipv4/ip_input.c)
+pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
+    let header = match header(&mut skb) {
+        Ok(h) => h,
+        Err(reason) => return state.counts.drop(skb, reason),
+    };
+    skb.nf_reset_ct();
+    state.counts.event(Counter::IpInDelivers);
+    ip::input::deliver_finish(&mut skb, &header);
+    match header.protocol {
+        Protocol::ICMP => icmp_rcv(state, &header, ifindex, skb),
+        Protocol::TCP | Protocol::UDP => {
+            let Some(key) = demux::Key::of(&header, &mut skb, ifindex) else {
+                return state.counts.drop(skb, DropReason::PktTooSmall);
+            };
+            if header.protocol == Protocol::UDP && state.addr_type(header.daddr) != Kind::Local {
+                return demux::rcv_group(state, &key, &header, skb);
+            }
+            match demux::any(state, &key) {
+                Some(found) => found.rcv(state, &header, skb),
+                None => demux::no_socket(state, &key, &header, skb),
+            }
+        }
+        _ => {
+            state.counts.event(Counter::IpInUnknownProtos);
+            send_unreach(state, &mut skb, &header, unreach::PROTOCOL);
+            state.counts.drop(skb, DropReason::IpNoProto);
+        }
+    }
+}
+
+/// Whether an ICMP message, given with its IP header, is an error about a flow of ours.
+pub(super) fn icmp_error_owner(state: &State, bytes: &[u8], ifindex: u32) -> bool {
+    let Ok(outer) = ipv4::Packet::new_quoted(bytes) else {
+        return false;
+    };
+    let Some((message, quoted)) = outer.payload().split_at_checked(8) else {
+        return false;
+    };
+    let errors = [Type::DEST_UNREACH, Type::TIME_EXCEEDED, Type::PARAMETER_PROB];
+    if !message.first().is_some_and(|t| errors.contains(&Type(*t))) {
+        return false;
+    }
+    let Ok(inner) = ipv4::Packet::new_quoted(quoted) else {
+        return false;
+    };
+    let f = inner.fields();
+    let Some([s0, s1, d0, d1]) = inner.payload().first_chunk::<4>().copied() else {
+        return false;
+    };
+    let key = demux::Key {
+        protocol: f.protocol(),
+        // Seen from here: the quoted packet's destination is the peer.
+        saddr: f.daddr(),
+        daddr: f.saddr(),
+        sport: u16::from_be_bytes([d0, d1]),
+        dport: u16::from_be_bytes([s0, s1]),
+        ifindex,
+    };
+    demux::owns(state, &key)
+}
+
+/// Takes a message whose data begin with the ICMP header. Mirrors [`icmp_rcv`](srctree/net/ipv4/icmp.c)
+pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Skb) {
+    let to_many = state.addr_type(header.daddr) != Kind::Local;
+    match icmp::input::rcv(&mut skb, to_many, |c| state.counts.event(c)) {
+        Ok(icmp::input::Message::Error(quoted)) => {
+            demux::icmp_error(state, &quoted, ifindex);
+            skb.consume();
+        }
+        Ok(icmp::input::Message::Echo) if state.mode() == Mode::Replace => {
+            if let Some(reply) = icmp::output::echo_reply(&mut skb) {
+                state.counts.event(Counter::IcmpOutEchoReps);
+                reply_with(state, header, reply, false);
+            }
+            skb.consume();
+        }
+        Ok(_) => skb.consume(),
+        Err(reason) => state.counts.drop(skb, reason),
+    }
+}
+
+/// Tells the sender of a packet, whose data begin with the transport header, that it did not arrive.
+/// Only where RustNet answers for the host.
+///
+/// Mirrors [`__icmp_send`](srctree/net/ipv4/icmp.c)
+pub(crate) fn send_unreach(state: &State, skb: &mut Skb, header: &Header, code: u8) {
+    if state.mode() != Mode::Replace {
+        return;
+    }
+    // RFC 1122, 3.2.2: never about an error, a broadcast or a later fragment.
+    if !icmp::output::may_send_error(header, skb.linear())
+        || state.addr_type(header.daddr) != Kind::Local
+        || !state.icmp_allow(header.saddr)
+    {
+        return;
+    }
+    if let Some(message) = icmp::output::error(skb, Type::DEST_UNREACH, code, [0; 4]) {
+        state.counts.event(Counter::IcmpOutDestUnreachs);
+        reply_with(state, header, message, true);
+    }
+}
+
+/// Sends an ICMP message back to where `header` came from.
+fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
+    let saddr = header.daddr;
+    let flow = Flow {
+        saddr,
+        daddr: header.saddr,
+        iif: crate::stack::ip::route::LOOPBACK_IFINDEX,
+        ..Flow::default()
+    };
+    let Ok(route) = Route::output(state, &flow) else {
+        return;
+    };
+    state.counts.event(Counter::IcmpOutMsgs);
+    let mut x = Xmit {
+        saddr,
+        daddr: header.saddr,
+        protocol: Protocol::ICMP,
+        tos: match is_error {
+            true => icmp::output::error_tos(header.tos),
+            false => header.tos & 0x1e,
+        },
+        ttl: ip::output::DEFAULT_TTL,
+        dont_fragment: false,
+        id: 0,
+    };
+    x.id = state.idents.select(&x, 1);
+    let _ = tx::queue_xmit(state, &route, skb, &x, null_mut(), timer::now());
+}
+
+/// A packet of ours that failed before it left, given from its IP header on, as an error would quote it.
+pub(super) fn quote(bytes: &[u8], kind: Type, code: u8) -> Option<Quoted> {
+    let error = icmp::error::err_convert(kind, code)?;
+    let packet = ipv4::Packet::new_quoted(bytes).ok()?;
+    let f = packet.fields();
+    let [s0, s1, d0, d1, q0, q1, q2, q3] = *packet.payload().first_chunk::<8>()?;
+    Some(Quoted {
+        error,
+        kind,
+        code,
+        protocol: f.protocol(),
+        id: FourTuple {
+            saddr: f.saddr(),
+            daddr: f.daddr(),
+            sport: u16::from_be_bytes([s0, s1]),
+            dport: u16::from_be_bytes([d0, d1]),
+        },
+        seq: u32::from_be_bytes([q0, q1, q2, q3]),
+        mtu: 0,
+    })
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a network namespace has of RustNet: its mode, its routes, its neighbours, its counters.
+//!
+//! [`State`] is made with the namespace and dropped with it; everything that refers to it (hooks,
+//! notifiers, files) is registered in `start` and taken back in `stop`, a grace period before.
+
+use super::drop::Counts;
+use super::fib;
+use super::neigh;
+use super::proc;
+use super::route::Hops;
+use super::rx;
+use super::sysctl;
+use crate::abstractions::fib_notifier;
+use crate::abstractions::inet::random_u32;
+use crate::abstractions::lock::Lock;
+use crate::abstractions::netdevice::{Event, Listener, NetDevice};
+use crate::abstractions::netns::{self, Net, PerNet, Slot};
+use crate::abstractions::nf_hook;
+use crate::abstractions::timer;
+use crate::stack::icmp::limit::Limiter;
+use crate::stack::ip::output::Idents;
+use crate::stack::ip::route::{Fib, Kind};
+use crate::stack::socket::siphash::Key;
+use crate::stack::wire::icmp::Type;
+use crate::stack::wire::ipv4::Addr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Mutex};
+use kernel::xarray::{AllocKind, XArray};
+
+/// Who owns the packets of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// RustNet owns the flows of its own sockets, the host stack everything else.
+    Coexist,
+    /// RustNet owns all IPv4 and ARP.
+    Replace,
+}
+
+/// The bit of [`State::active`] that says [`Mode::Replace`]; the rest counts sockets.
+const REPLACE: u32 = 1 << 31;
+
+/// RustNet's part of a namespace.
+pub(crate) struct State {
+    /// The namespace.
+    pub(crate) net: &'static Net,
+    /// Mode and number of sockets in one word, for the one question that every packet of the host asks:
+    /// is there anything of RustNet's here?
+    active: AtomicU32,
+    /// Events and drops.
+    pub(crate) counts: Counts,
+    /// The host's routes.
+    pub(crate) fib: Fib,
+    /// How far the mirror of them can be trusted.
+    pub(crate) fib_state: fib::Mirror,
+    /// What packets carry as their route.
+    pub(super) hops: Hops,
+    /// Neighbours.
+    pub(super) neigh: neigh::Table,
+    /// Identifications of packets without a connected socket.
+    pub(crate) idents: Idents,
+    /// How many ICMP errors may be sent.
+    icmp: Limiter,
+    /// What keeps the host quiet, in [`Mode::Replace`].
+    silence: Pin<KBox<Mutex<Option<rx::Silence>>>>,
+    /// What `start` registered.
+    registered: Lock<Option<Registered>>,
+    /// The ingress hooks by the number of their device.
+    ingress: Pin<KBox<XArray<KBox<nf_hook::Registration>>>>,
+}
+
+/// What a namespace registers, in the order in which it is taken back.
+struct Registered {
+    _local_in: nf_hook::Registration,
+    _fib: fib::Registration,
+    _sysctl: sysctl::Registration,
+    _proc: proc::Registration,
+}
+
+static SLOT: Slot<State> = Slot::new();
+
+impl PerNet for State {
+    fn slot() -> &'static Slot<Self> {
+        &SLOT
+    }
+
+    fn new(net: &'static Net) -> Result<Self> {
+        Ok(State {
+            net,
+            active: AtomicU32::new(0),
+            counts: Counts::new()?,
+            fib: Fib::try_new()?,
+            fib_state: fib::Mirror::new(),
+            hops: Hops::new(),
+            neigh: neigh::Table::try_new(random_u32())?,
+            idents: Idents::try_new(8, random_key())?,
+            icmp: Limiter::try_new(8, random_key())?,
+            silence: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
+            registered: Lock::new(None),
+            ingress: KBox::pin_init(XArray::new(AllocKind::Alloc), GFP_KERNEL)?,
+        })
+    }
+
+    fn start(&'static self) -> Result {
+        let all = Registered {
+            _proc: proc::register(self)?,
+            _sysctl: sysctl::register(self)?,
+            _fib: fib::register(self)?,
+            _local_in: rx::register(self)?,
+        };
+        *self.registered.lock() = Some(all);
+        Ok(())
+    }
+
+    fn stop(&'static self) {
+        // Taken back outside of the lock: unregistering sleeps.
+        let all = self.registered.lock().take();
+        drop(all);
+        *self.silence.lock() = None;
+        neigh::flush(self, 0);
+        self.hops.clear();
+    }
+}
+
+impl State {
+    /// RustNet's part of `net`: see [`netns::get`] for when there is none.
+    #[inline]
+    pub(crate) fn of(net: &Net) -> Option<&State> {
+        netns::get(net)
+    }
+
+    /// Whether no packet of the namespace can be RustNet's.
+    #[inline]
+    pub(crate) fn idle(&self) -> bool {
+        self.active.load(Ordering::Relaxed) == 0
+    }
+
+    /// Who owns the namespace's packets.
+    #[inline]
+    pub(crate) fn mode(&self) -> Mode {
+        match self.active.load(Ordering::Relaxed) & REPLACE {
+            0 => Mode::Coexist,
+            _ => Mode::Replace,
+        }
+    }
+
+    /// Changes the mode. What is cached of the way of packets is outdated. Process context; sleeps.
+    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
+        let mut silence = self.silence.lock();
+        match mode {
+            Mode::Replace => {
+                if silence.is_none() {
+                    *silence = Some(rx::Silence::new(self.net)?);
+                }
+                self.active.fetch_or(REPLACE, Ordering::Relaxed);
+            }
+            Mode::Coexist => {
+                self.active.fetch_and(!REPLACE, Ordering::Relaxed);
+                *silence = None;
+            }
+        }
+        self.fib.bump();
+        Ok(())
+    }
+
+    /// A socket that packets may be for has come into the namespace.
+    #[inline]
+    pub(crate) fn add_user(&self) {
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has gone.
+    #[inline]
+    pub(crate) fn remove_user(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What an address is to this host.
+    #[inline]
+    pub(crate) fn addr_type(&self, addr: Addr) -> Kind {
+        if self.fib_state.is_lossy() {
+            let rtn = fib_notifier::addr_type(self.net, addr.to_u32());
+            return Kind::from_rtn(rtn).unwrap_or(Kind::Unicast);
+        }
+        self.fib.addr_type(addr)
+    }
+
+    /// Whether an ICMP error may be sent to `daddr` now.
+    pub(crate) fn icmp_allow(&self, daddr: Addr) -> bool {
+        let now = timer::now();
+        match self.icmp.allow(Type::DEST_UNREACH, daddr, daddr.is_loopback(), random_u32(), now) {
+            Ok(()) => true,
+            Err(counter) => {
+                self.counts.event(counter);
+                false
+            }
+        }
+    }
+
+    /// Registers the early claim on a device. Process context; sleeps.
+    fn add_ingress(&self, dev: &NetDevice) -> Result {
+        let hook = nf_hook::Registration::ingress::<rx::Ingress>(self.net, dev)?;
+        let hook = KBox::new(hook, GFP_KERNEL)?;
+        let stored = self.ingress.lock().store(dev.ifindex() as usize, hook, GFP_KERNEL);
+        // Whatever is dropped here is dropped with the array's lock open: unregistering sleeps.
+        match stored {
+            Ok(_none) => Ok(()),
+            Err(e) => Err(e.error),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn users(&self) -> u32 {
+        self.active.load(Ordering::Relaxed) & !REPLACE
+    }
+}
+
+/// A secret of siphash.
+fn random_key() -> Key {
+    let half = || u64::from(random_u32()) << 32 | u64::from(random_u32());
+    Key([half(), half()])
+}
+
+/// Follows the devices of all namespaces.
+pub(crate) struct Devices;
+
+impl Listener for Devices {
+    fn event(dev: &NetDevice, event: Event) {
+        let Some(state) = State::of(dev.net()) else {
+            return;
+        };
+        let at = dev.ifindex() as usize;
+        match event {
+            Event::Register => {
+                if state.add_ingress(dev).is_err() {
+                    // Packets are then claimed where the host delivers them.
+                    pr_warn!("no early claim on device {}\n", at);
+                }
+            }
+            Event::Unregister => {
+                let hook = state.ingress.lock().remove(at);
+                drop(hook);
+                neigh::flush(state, dev.ifindex());
+                state.hops.flush(dev.ifindex());
+            }
+            Event::Down => neigh::flush(state, dev.ifindex()),
+            Event::Up | Event::Change => (),
+        }
+        state.fib.bump();
+    }
+}

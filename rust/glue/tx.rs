@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Transmission: from a packet with its transport header to the device's queue.
+//!
+//! ```text
+//! queue_xmit      the IP header                       ip_queue_xmit
+//!   local_out     LOCAL_OUT                           __ip_local_out
+//!   output        POST_ROUTING                        ip_output
+//!   finish        the link header                     ip_finish_output2, neigh_output
+//!   dev::queue_xmit  the device's queue               dev_queue_xmit
+//! ```
+//!
+//! A hook may give the packet another route, which is then a route of the host: the packet goes on by the
+//! host's own output from there.
+
+use super::neigh;
+use super::net::State;
+use super::route::{NextHop, Route};
+use crate::abstractions::dst;
+use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::nf_hook::{self, Place, Point};
+use crate::abstractions::rcu;
+use crate::abstractions::skbuff::Skb;
+use crate::bindings;
+use crate::stack::counters::Counter;
+use crate::stack::drop_reason::DropReason;
+use crate::stack::errno::Errno;
+use crate::stack::ip;
+use crate::stack::ip::output::Xmit;
+use crate::stack::time::Instant;
+use crate::stack::wire::ethernet::{self, EtherType};
+
+/// Sends a packet whose data begin with the transport header. `sk` is the socket that filters see as the
+/// sender; null for none. Process or softirq; consumes the packet.
+///
+/// Errors: ENOBUFS when the device's queue or a neighbour's is full, EPERM when a filter refuses,
+/// EMSGSIZE when the packet is longer than IP's length field can say.
+///
+/// Mirrors [`__ip_queue_xmit`](srctree/net/ipv4/ip_output.c)
+#[inline]
+pub(crate) fn queue_xmit(
+    state: &State,
+    route: &Route,
+    mut skb: Skb,
+    x: &Xmit,
+    sk: *mut bindings::sock,
+    now: Instant,
+) -> Result<(), Errno> {
+    if let Err(reason) = ip::queue_xmit(&mut skb, x) {
+        state.counts.drop(skb, reason);
+        return Err(match reason {
+            DropReason::PktTooBig => Errno::EMSGSIZE,
+            _ => Errno::ENOBUFS,
+        });
+    }
+    state.counts.event(Counter::IpOutRequests);
+    let rcu = rcu::read_lock();
+    skb.set_protocol(EtherType::IPV4.0);
+    let dev = route.dst.dev(&rcu);
+    skb.set_dev(dev);
+    route.dst.attach(&mut skb, &rcu);
+    local_out(state, route, dev, skb, sk, now)
+}
+
+/// Mirrors [`__ip_local_out`, `ip_output`](srctree/net/ipv4/ip_output.c)
+#[inline]
+fn local_out(
+    state: &State,
+    route: &Route,
+    dev: &NetDevice,
+    mut skb: Skb,
+    sk: *mut bindings::sock,
+    now: Instant,
+) -> Result<(), Errno> {
+    for point in [Point::LocalOut, Point::PostRouting] {
+        if nf_hook::count(state.net, point) == 0 {
+            continue;
+        }
+        // Filters look for the host's notes there.
+        skb.cb_clear();
+        let at = Place {
+            net: state.net,
+            point,
+            input: None,
+            output: Some(dev),
+            sk,
+        };
+        skb = nf_hook::walk(skb, &at).ok_or(Errno::EPERM)?;
+        if !route.dst.is_on(&skb) {
+            return by_host(state, skb);
+        }
+    }
+    finish(state, route, dev, skb, now)
+}
+
+/// Goes on by the route that a filter gave the packet.
+#[cold]
+fn by_host(state: &State, skb: Skb) -> Result<(), Errno> {
+    xmit_errno(dst::output(state.net, skb))
+}
+
+/// Finds the link-layer address of the next hop.
+///
+/// Mirrors [`ip_finish_output2`](srctree/net/ipv4/ip_output.c)
+#[inline]
+fn finish(
+    state: &State,
+    route: &Route,
+    dev: &NetDevice,
+    skb: Skb,
+    now: Instant,
+) -> Result<(), Errno> {
+    match &route.hop {
+        NextHop::Neigh(n) => neigh::output(state, n, dev, skb, now),
+        NextHop::Static(ha) => xmit(state, dev, skb, *ha),
+    }
+}
+
+/// Puts the link header in front and hands the packet to the device.
+#[inline]
+pub(super) fn xmit(
+    state: &State,
+    dev: &NetDevice,
+    mut skb: Skb,
+    ha: ethernet::Addr,
+) -> Result<(), Errno> {
+    if !dev.has_ethernet_header() {
+        skb.reset_mac_header();
+    } else if !push_ethernet(&mut skb, dev, ha) {
+        state.counts.drop(skb, DropReason::NeighHhFillfail);
+        return Err(Errno::ENOBUFS);
+    }
+    xmit_errno(NetDevice::queue_xmit(skb))
+}
+
+/// Puts an Ethernet header in front; `false` when there is no room.
+///
+/// Mirrors [`eth_header`](srctree/net/ethernet/eth.c)
+#[inline]
+pub(super) fn push_ethernet(skb: &mut Skb, dev: &NetDevice, dest: ethernet::Addr) -> bool {
+    let protocol = skb.protocol();
+    let Some(h) = skb.push(ethernet::HEADER_LEN) else {
+        return false;
+    };
+    let source = dev.addr();
+    let parts = dest.0.into_iter().chain(source).chain(protocol.to_be_bytes());
+    for (to, from) in h.iter_mut().zip(parts) {
+        *to = from;
+    }
+    skb.reset_mac_header();
+    true
+}
+
+/// The answer of the device's queue as an error.
+///
+/// Mirrors [`net_xmit_errno`](srctree/include/linux/netdevice.h)
+#[inline]
+pub(super) fn xmit_errno(ret: i32) -> Result<(), Errno> {
+    match ret {
+        0 => Ok(()),
+        // Congestion: the packet itself was taken.
+        r if r == bindings::NET_XMIT_CN as i32 => Ok(()),
+        r if r < 0 => Err(Errno::from_positive(-r).unwrap_or(Errno::ENOBUFS)),
+        _ => Err(Errno::ENOBUFS),
+    }
+}
