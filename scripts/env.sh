@@ -36,6 +36,7 @@ fresh() { [[ -r $1/.stamp && $(<"$1/.stamp") == "$2" ]]; }
 # run leaves either the old entry or the new one.
 publish() {
 	printf '%s\n' "$3" >"$1/.stamp"
+	chmod 755 "$1"	# mktemp made it for its owner alone.
 	if [[ -e $2 ]]; then
 		local old
 		old=$(mktemp -d "$CACHE/tmp/old.XXXXXX")
