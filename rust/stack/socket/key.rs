@@ -8,7 +8,7 @@ use super::siphash::{
 use crate::stack::wire::ipv4::Addr;
 
 /// Both ends of a connection, seen from here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FourTuple {
     /// Our address.
     pub saddr: Addr,

@@ -73,7 +73,7 @@ fn close__unread_data_reset_the_peer() {
 fn close__fin_survives_loss() {
     for seed in 0..40 {
         let mut p = Pair::established(Wire::clean(), seed);
-        p.wire.loss = 300;
+        p.net.wire.loss = 300;
         let data = pattern(20_000);
         p.transfer(true, &data);
         for h in [&mut p.a, &mut p.b] {

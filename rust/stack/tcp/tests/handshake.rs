@@ -35,12 +35,12 @@ fn connect__three_way() {
 #[test]
 fn connect__survives_loss() {
     let wire = Wire {
-        loss: 300,
+        loss: 200,
         ..Wire::clean()
     };
     for seed in 0..50 {
         let mut p = Pair::established(wire, seed);
-        p.wire.loss = 0;
+        p.net.wire.loss = 0;
         p.finish();
     }
 }

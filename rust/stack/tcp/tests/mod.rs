@@ -10,235 +10,27 @@ mod handshake;
 mod transfer;
 
 use super::*;
-use crate::platform::{Fault, MsgIter, SkBuff, Skb};
+use crate::platform::{
+    MsgIter,
+    Skb, //
+};
 use crate::stack::{
     counters::Counter,
-    env::{Append, Env, Path, Shutdown},
+    env::Shutdown,
     errno::Errno,
     socket::FourTuple,
-    time::{Duration, Instant},
+    time::{
+        Duration,
+        Instant, //
+    },
     wire::ipv4::Addr,
 };
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::rc::Rc;
-
-/// The surroundings of one socket.
-pub(super) struct World {
-    pub(super) now: Instant,
-    pub(super) mtu: u32,
-    pub(super) gso_max_size: u32,
-    pub(super) sndbuf: u32,
-    pub(super) rcvbuf: u32,
-    pub(super) wmem: usize,
-    pub(super) rmem: Rc<Cell<usize>>,
-    pub(super) out: VecDeque<Skb>,
-    pub(super) state: State,
-    pub(super) dead: bool,
-    pub(super) shut: Shutdown,
-    pub(super) error: Option<Errno>,
-    pub(super) soft: Option<Errno>,
-    pub(super) readable: u32,
-    pub(super) writable: u32,
-    pub(super) tw: Option<(TimeWait, Duration)>,
-    pub(super) done: bool,
-    pub(super) counts: HashMap<Counter, u32>,
-}
-
-impl World {
-    pub(super) fn new() -> World {
-        World {
-            now: Instant::from_nanos(1_000_000_000),
-            mtu: 1500,
-            gso_max_size: 65_000,
-            sndbuf: 87_040,
-            rcvbuf: 131_072,
-            wmem: 0,
-            rmem: Rc::new(Cell::new(0)),
-            out: VecDeque::new(),
-            state: State::Close,
-            dead: false,
-            shut: Shutdown::NONE,
-            error: None,
-            soft: None,
-            readable: 0,
-            writable: 0,
-            tw: None,
-            done: false,
-            counts: HashMap::new(),
-        }
-    }
-
-    pub(super) fn counted(&self, c: Counter) -> u32 {
-        self.counts.get(&c).copied().unwrap_or(0)
-    }
-
-    /// Nothing of the socket's memory is charged any more.
-    pub(super) fn assert_clean(&self) {
-        assert_eq!(self.wmem, 0, "send memory left");
-        assert_eq!(self.rmem.get(), 0, "receive memory left");
-    }
-}
-
-impl Env for World {
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn queue_xmit(&mut self, skb: Skb) -> Result<(), Errno> {
-        self.out.push_back(skb);
-        Ok(())
-    }
-
-    fn path(&mut self) -> Option<Path> {
-        Some(Path {
-            mtu: self.mtu,
-            gso_max_size: self.gso_max_size,
-            gso_max_segs: 64,
-        })
-    }
-
-    fn confirm_neigh(&mut self) {}
-
-    fn negative_advice(&mut self) {}
-
-    fn alloc_stream(&mut self) -> Option<Skb> {
-        Skb::alloc_stream()
-    }
-
-    fn append(&mut self, skb: &mut SkBuff, msg: &mut MsgIter<'_>, max: usize) -> Append {
-        let before = skb.truesize();
-        let n = max.min(msg.remaining()).min(32_768);
-        let bytes = msg.take(n).to_vec();
-        if bytes.is_empty() {
-            return Append::Full;
-        }
-        skb.append_frag(&bytes);
-        self.wmem += skb.truesize() - before;
-        Append::Bytes(bytes.len())
-    }
-
-    fn copy_out(
-        &mut self,
-        skb: &SkBuff,
-        offset: usize,
-        msg: &mut MsgIter<'_>,
-        len: usize,
-    ) -> Result<(), Fault> {
-        msg.give(&skb.bytes()[offset..offset + len]);
-        Ok(())
-    }
-
-    fn sndbuf(&self) -> u32 {
-        self.sndbuf
-    }
-
-    fn set_sndbuf(&mut self, bytes: u32) {
-        self.sndbuf = bytes.min(4 << 20);
-    }
-
-    fn rcvbuf(&self) -> u32 {
-        self.rcvbuf
-    }
-
-    fn set_rcvbuf(&mut self, bytes: u32) {
-        self.rcvbuf = bytes.min(6 << 20);
-    }
-
-    fn rmem_alloc(&self) -> u32 {
-        self.rmem.get() as u32
-    }
-
-    fn wmem_queued(&self) -> u32 {
-        self.wmem as u32
-    }
-
-    fn wmem_charge(&mut self, bytes: usize) {
-        self.wmem += bytes;
-    }
-
-    fn wmem_uncharge(&mut self, bytes: usize) {
-        self.wmem = self
-            .wmem
-            .checked_sub(bytes)
-            .expect("more uncharged than charged");
-    }
-
-    fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool {
-        if !force && self.rmem.get() + skb.truesize() > self.rcvbuf as usize {
-            return false;
-        }
-        skb.set_owner_r(&self.rmem);
-        true
-    }
-
-    fn rmem_grow(&mut self, bytes: usize) {
-        self.rmem.set(self.rmem.get() + bytes);
-    }
-
-    fn under_memory_pressure(&self) -> bool {
-        false
-    }
-
-    fn set_state(&mut self, state: State) {
-        self.state = state;
-    }
-
-    fn is_dead(&self) -> bool {
-        self.dead
-    }
-
-    fn shutdown(&self) -> Shutdown {
-        self.shut
-    }
-
-    fn add_shutdown(&mut self, bits: Shutdown) {
-        self.shut = self.shut.and(bits);
-    }
-
-    fn report_error(&mut self, error: Errno) {
-        self.error = Some(error);
-    }
-
-    fn set_soft_error(&mut self, error: Errno) {
-        self.soft = Some(error);
-    }
-
-    fn soft_error(&self) -> Option<Errno> {
-        self.soft
-    }
-
-    fn data_ready(&mut self) {
-        self.readable += 1;
-    }
-
-    fn writer_waits(&self) -> bool {
-        self.wmem >= self.sndbuf as usize
-    }
-
-    fn write_space(&mut self) {
-        self.writable += 1;
-    }
-
-    fn state_change(&mut self) {}
-
-    fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
-        self.tw = Some((tw, timeout));
-    }
-
-    fn done(&mut self) {
-        assert!(!self.done, "done twice");
-        self.done = true;
-    }
-
-    fn random(&mut self) -> u32 {
-        4
-    }
-
-    fn count(&mut self, event: Counter) {
-        *self.counts.entry(event).or_insert(0) += 1;
-    }
-}
+use crate::testutil::{
+    pattern,
+    Net,
+    Wire,
+    World, //
+};
 
 /// The client's view of the connection that the tests use.
 pub(super) fn client_id() -> FourTuple {
@@ -313,44 +105,15 @@ impl Host {
     }
 }
 
-/// What the wire does to a segment on its way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wire {
-    pub(super) delay: Duration,
-    /// Per mille of segments that vanish.
-    pub(super) loss: u32,
-    /// Per mille that are delayed by another `delay`.
-    pub(super) reorder: u32,
-    /// Per mille that arrive twice.
-    pub(super) duplicate: u32,
-    /// Cut GSO packets into segments, as a device would.
-    pub(super) segment: bool,
-}
-
-impl Wire {
-    pub(super) fn clean() -> Wire {
-        Wire {
-            delay: Duration::from_micros(500),
-            loss: 0,
-            reorder: 0,
-            duplicate: 0,
-            segment: true,
-        }
-    }
-}
-
 /// Two hosts and the wire between them. Time moves from event to event.
 pub(super) struct Pair {
     pub(super) a: Host,
     pub(super) b: Host,
-    pub(super) now: Instant,
-    pub(super) wire: Wire,
+    /// Segments on their way: `true` goes to `b`.
+    pub(super) net: Net<bool>,
     /// A listener on `b`'s side.
     pub(super) request: Option<listen::Request>,
     listening: bool,
-    in_flight: BTreeMap<(Instant, u64), (bool, Vec<u8>)>,
-    serial: u64,
-    rng: u64,
 }
 
 impl Pair {
@@ -358,40 +121,9 @@ impl Pair {
         Pair {
             a: Host::new(),
             b: Host::new(),
-            now: Instant::from_nanos(1_000_000_000),
-            wire,
+            net: Net::new(wire, seed),
             request: None,
             listening: true,
-            in_flight: BTreeMap::new(),
-            serial: 0,
-            rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
-        }
-    }
-
-    fn random(&mut self, n: u32) -> u32 {
-        self.rng ^= self.rng << 13;
-        self.rng ^= self.rng >> 7;
-        self.rng ^= self.rng << 17;
-        ((self.rng >> 33) as u32) % n
-    }
-
-    fn launch(&mut self, to_b: bool, bytes: Vec<u8>) {
-        if self.random(1000) < self.wire.loss {
-            return;
-        }
-        let copies = if self.random(1000) < self.wire.duplicate {
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let mut at = self.now.plus(self.wire.delay);
-            if self.random(1000) < self.wire.reorder {
-                at = at.plus(self.wire.delay);
-            }
-            self.serial += 1;
-            self.in_flight
-                .insert((at, self.serial), (to_b, bytes.clone()));
         }
     }
 
@@ -402,7 +134,7 @@ impl Pair {
             let sent: Vec<Skb> = host.world.out.drain(..).collect();
             for skb in sent {
                 for bytes in self.cut(&skb) {
-                    self.launch(to_b, bytes);
+                    self.net.send(to_b, bytes);
                 }
             }
         }
@@ -413,7 +145,7 @@ impl Pair {
         let bytes = skb.bytes();
         let doff = usize::from(bytes[12] >> 4) * 4;
         let size = usize::from(skb.gso_size());
-        if size == 0 || !self.wire.segment {
+        if size == 0 || !self.net.wire.segment {
             return vec![bytes.to_vec()];
         }
         let (header, payload) = bytes.split_at(doff);
@@ -435,7 +167,7 @@ impl Pair {
     }
 
     fn set_now(&mut self, now: Instant) {
-        self.now = now;
+        self.net.now = now;
         self.a.world.now = now;
         self.b.world.now = now;
     }
@@ -443,7 +175,7 @@ impl Pair {
     /// Delivers the next packet or fires the next timer. `false` when nothing will ever happen.
     pub(super) fn step(&mut self) -> bool {
         self.collect();
-        let packet = self.in_flight.keys().next().map(|k| k.0);
+        let packet = self.net.next_arrival();
         let timer = [self.a.sock.next_expiry(), self.b.sock.next_expiry()]
             .into_iter()
             .flatten()
@@ -454,9 +186,9 @@ impl Pair {
             (None, Some(t)) => t,
             (None, None) => return false,
         };
-        self.set_now(next.max(self.now));
+        self.set_now(next.max(self.net.now));
         if packet == Some(next) {
-            let (_, (to_b, bytes)) = self.in_flight.pop_first().expect("a packet");
+            let (to_b, bytes) = self.net.arrived().expect("a packet");
             if to_b {
                 self.receive_b(&bytes);
             } else {
@@ -483,7 +215,7 @@ impl Pair {
         let Ok(seg) = Segment::parse(&mut skb) else {
             return;
         };
-        let now = self.now;
+        let now = self.net.now;
         match &mut self.request {
             None => {
                 if seg.flags != Flags::SYN {
@@ -564,7 +296,7 @@ impl Pair {
 
     /// Sends `data` from `a` to `b` (or back), reading all the time, and checks that it arrives.
     pub(super) fn transfer(&mut self, a_to_b: bool, data: &[u8]) -> Duration {
-        let start = self.now;
+        let start = self.net.now;
         let mut written = 0;
         let mut got = Vec::new();
         let mut idle = 0;
@@ -597,23 +329,28 @@ impl Pair {
             }
         }
         assert_eq!(got, data);
-        self.now.since(start)
+        self.net.now.since(start)
     }
-}
-
-/// Bytes that tell where they belong.
-pub(super) fn pattern(n: usize) -> Vec<u8> {
-    (0..n)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8)
-        .collect()
 }
 
 #[test]
 fn sock__sizes() {
     // An idle connection must cost no more than in-tree's `struct tcp_sock`, whose object is 2432
     // bytes with an inet_sock of about 1000; a half-open or closed one at most 256 with its head of 136.
-    assert!(core::mem::size_of::<Sock>() <= 900, "{}", core::mem::size_of::<Sock>());
-    assert!(core::mem::size_of::<listen::Request>() <= 80, "{}", core::mem::size_of::<listen::Request>());
-    assert!(core::mem::size_of::<TimeWait>() <= 72, "{}", core::mem::size_of::<TimeWait>());
+    assert!(
+        core::mem::size_of::<Sock>() <= 900,
+        "{}",
+        core::mem::size_of::<Sock>()
+    );
+    assert!(
+        core::mem::size_of::<listen::Request>() <= 80,
+        "{}",
+        core::mem::size_of::<listen::Request>()
+    );
+    assert!(
+        core::mem::size_of::<TimeWait>() <= 72,
+        "{}",
+        core::mem::size_of::<TimeWait>()
+    );
     assert!(core::mem::size_of::<Cb>() <= 48);
 }

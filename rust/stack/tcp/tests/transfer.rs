@@ -43,7 +43,7 @@ fn transfer__grid_of_troubles() {
                     let data = pattern(150_000);
                     p.transfer(true, &data);
                     p.transfer(false, &data);
-                    p.wire = Wire::clean();
+                    p.net.wire = Wire::clean();
                     p.finish();
                 }
             }
@@ -65,7 +65,7 @@ fn transfer__one_loss_is_repaired_without_timeout() {
     let cut = p.cut(&lost);
     // Lose the first segment of the first packet only.
     for bytes in cut.into_iter().skip(1) {
-        p.launch(true, bytes);
+        p.net.send(true, bytes);
     }
     for skb in rest {
         p.a.world.out.push_back(skb);

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A host for tests: the stack's layers put together as glue does it, in a page.
+//!
+//! Packets come in as bytes and go out as bytes, with IP headers and checksums that are right or
+//! wrong; tables are maps; the user is the test.
+
+use super::net::{
+    Net,
+    Rng, //
+};
+use super::world::World;
+use crate::platform::{
+    MsgIter,
+    Skb, //
+};
+use crate::stack::counters::Counter;
+use crate::stack::drop_reason::DropReason;
+use crate::stack::errno::Errno;
+use crate::stack::ip;
+use crate::stack::socket::FourTuple;
+use crate::stack::tcp::listen::{
+    check_req,
+    conn_request,
+    synack,
+    CheckReq,
+    ListenConfig,
+    Request, //
+};
+use crate::stack::tcp::{
+    send_reset,
+    Flags,
+    Linger,
+    RecvFlags,
+    RecvState,
+    RecvStep,
+    Segment,
+    SendFlags,
+    SendStep,
+    Sock,
+    State,
+    TimeWait,
+    TwAction,
+    TIMEWAIT_LEN, //
+};
+use crate::stack::time::Instant;
+use crate::stack::wire::checksum;
+use crate::stack::wire::ipv4::{
+    Addr,
+    Protocol, //
+};
+use std::collections::{
+    BTreeMap,
+    HashMap,
+    VecDeque, //
+};
+
+/// A connection and its surroundings.
+pub struct Conn {
+    /// The protocol.
+    pub sock: Sock,
+    /// The rest.
+    pub world: World,
+}
+
+/// A port on which connections are awaited.
+struct Listener {
+    parent: Sock,
+    accepted: VecDeque<FourTuple>,
+    backlog: usize,
+}
+
+/// An IPv4 host with TCP.
+pub struct FakeHost {
+    /// Its address.
+    pub addr: Addr,
+    /// The time.
+    pub now: Instant,
+    /// Its connections, those that the user closed included.
+    pub conns: BTreeMap<FourTuple, Conn>,
+    /// Packets that left and were not taken yet.
+    pub out: VecDeque<Vec<u8>>,
+    /// Packets that were dropped.
+    pub drops: HashMap<DropReason, u32>,
+    /// The path MTU of new connections, in bytes.
+    pub mtu: u32,
+    listeners: HashMap<u16, Listener>,
+    requests: BTreeMap<FourTuple, (Request, Instant)>,
+    time_waits: BTreeMap<FourTuple, (TimeWait, Instant)>,
+    rng: Rng,
+    /// How connections that are over ended.
+    errors: BTreeMap<FourTuple, Errno>,
+    counts: HashMap<Counter, u32>,
+}
+
+impl FakeHost {
+    /// A host without connections.
+    pub fn new(addr: Addr, seed: u64) -> FakeHost {
+        FakeHost {
+            addr,
+            now: Instant::from_nanos(1_000_000_000),
+            conns: BTreeMap::new(),
+            out: VecDeque::new(),
+            drops: HashMap::new(),
+            mtu: 1500,
+            listeners: HashMap::new(),
+            requests: BTreeMap::new(),
+            time_waits: BTreeMap::new(),
+            rng: Rng::new(seed ^ u64::from(addr.to_u32())),
+            errors: BTreeMap::new(),
+            counts: HashMap::new(),
+        }
+    }
+
+    /// Awaits connections on `port`.
+    pub fn listen(&mut self, port: u16, backlog: usize) {
+        let listener = Listener {
+            parent: Sock::new(),
+            accepted: VecDeque::new(),
+            backlog,
+        };
+        self.listeners.insert(port, listener);
+    }
+
+    /// Opens a connection.
+    pub fn connect(&mut self, daddr: Addr, dport: u16, sport: u16) -> FourTuple {
+        let id = FourTuple {
+            saddr: self.addr,
+            daddr,
+            sport,
+            dport,
+        };
+        let mut conn = Conn {
+            sock: Sock::new(),
+            world: self.world(),
+        };
+        let (isn, ts_offset) = (self.rng.next_u32(), self.rng.next_u32());
+        conn.sock
+            .connect(&mut conn.world, id, isn, ts_offset)
+            .expect("connect");
+        self.conns.insert(id, conn);
+        self.after(id);
+        id
+    }
+
+    /// The next connection that came in on `port`.
+    pub fn accept(&mut self, port: u16) -> Option<FourTuple> {
+        self.listeners.get_mut(&port)?.accepted.pop_front()
+    }
+
+    /// Writes as much as is taken without waiting.
+    pub fn write(&mut self, id: FourTuple, data: &[u8]) -> (usize, SendStep) {
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return (0, SendStep::Error(Errno::EPIPE));
+        };
+        let mut copied = 0;
+        let mut msg = MsgIter::Source(data, 0);
+        let flags = SendFlags::default();
+        let step = conn
+            .sock
+            .sendmsg(&mut conn.world, &mut msg, flags, &mut copied);
+        self.after(id);
+        (copied, step)
+    }
+
+    /// Reads what is there, `max` bytes at the most.
+    pub fn read(&mut self, id: FourTuple, max: usize) -> (Vec<u8>, RecvStep) {
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return (Vec::new(), RecvStep::Done);
+        };
+        let mut buf = Vec::new();
+        let mut st = RecvState::new(1);
+        let mut msg = MsgIter::Dest(&mut buf, max);
+        let flags = RecvFlags::default();
+        let step = conn
+            .sock
+            .recvmsg(&mut conn.world, &mut msg, max, flags, &mut st);
+        self.after(id);
+        (buf, step)
+    }
+
+    /// Closes a connection; the protocol goes on by itself.
+    pub fn close(&mut self, id: FourTuple) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.world.dead = true;
+            conn.sock.close(&mut conn.world, Linger::default());
+            conn.sock.orphan(&mut conn.world);
+        }
+        self.after(id);
+    }
+
+    /// The state of a connection; [`State::TimeWait`] if that is what is left of it.
+    pub fn state(&self, id: FourTuple) -> State {
+        match (
+            self.conns.get(&id),
+            self.time_waits.get(&id),
+            self.requests.get(&id),
+        ) {
+            (Some(c), _, _) if c.sock.state != State::Close => c.sock.state,
+            (_, Some((tw, _)), _) => tw.substate,
+            (_, _, Some(_)) => State::SynRecv,
+            _ => State::Close,
+        }
+    }
+
+    /// The error with which a connection ended.
+    pub fn error(&self, id: FourTuple) -> Option<Errno> {
+        let live = self.conns.get(&id).and_then(|c| c.world.error);
+        live.or_else(|| self.errors.get(&id).copied())
+    }
+
+    /// How often `c` was counted, in all connections.
+    pub fn counted(&self, c: Counter) -> u32 {
+        let live: u32 = self.conns.values().map(|conn| conn.world.counted(c)).sum();
+        live + self.counts.get(&c).copied().unwrap_or(0)
+    }
+
+    /// The surroundings of a new connection.
+    fn world(&self) -> World {
+        World {
+            now: self.now,
+            mtu: self.mtu,
+            ..World::new()
+        }
+    }
+
+    /// A packet from the network.
+    pub fn input(&mut self, bytes: &[u8]) {
+        if let Err(reason) = self.rcv(bytes) {
+            *self.drops.entry(reason).or_default() += 1;
+        }
+    }
+
+    fn rcv(&mut self, bytes: &[u8]) -> Result<(), DropReason> {
+        let mut skb = Skb::from_bytes(bytes);
+        let header = ip::rcv(&mut skb, |_| ())?;
+        if header.daddr != self.addr {
+            return Err(DropReason::IpInAddrErrors);
+        }
+        if header.is_fragment() {
+            return Err(DropReason::FragInvalid);
+        }
+        ip::input::deliver_finish(&mut skb, &header);
+        if header.protocol != Protocol::TCP {
+            return Err(DropReason::IpNoProto);
+        }
+        let len = u32::from(header.payload_len());
+        let pseudo = checksum::pseudo_header(header.saddr, header.daddr, Protocol::TCP.0, len);
+        if !skb.csum_valid(pseudo) {
+            return Err(DropReason::TcpCsum);
+        }
+        let seg = Segment::parse(&mut skb)?;
+        let id = FourTuple {
+            saddr: header.daddr,
+            daddr: header.saddr,
+            sport: seg.dest,
+            dport: seg.source,
+        };
+        self.tcp_rcv(id, skb, &seg, None)
+    }
+
+    /// A segment of the connection `id`; `isn` is where a new one must begin.
+    fn tcp_rcv(
+        &mut self,
+        id: FourTuple,
+        skb: Skb,
+        seg: &Segment,
+        isn: Option<u32>,
+    ) -> Result<(), DropReason> {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            if conn.sock.state != State::Close {
+                let result = conn.sock.v4_do_rcv(&mut conn.world, skb, seg);
+                self.after(id);
+                return result;
+            }
+        }
+        if self.requests.contains_key(&id) {
+            return self.request_rcv(id, skb, seg);
+        }
+        if let Some((tw, until)) = self.time_waits.get_mut(&id) {
+            match tw.rcv(seg, self.now) {
+                TwAction::Drop(reason) => return Err(reason),
+                TwAction::Ack(ack) | TwAction::Fin(ack) => {
+                    *until = self.now.plus(TIMEWAIT_LEN);
+                    self.transmit(id, ack);
+                }
+                TwAction::Kill => {
+                    self.time_waits.remove(&id);
+                }
+                TwAction::Reset(rst) => {
+                    self.time_waits.remove(&id);
+                    if let Some(rst) = rst {
+                        self.transmit(id, rst);
+                    }
+                }
+                TwAction::Syn(floor) => {
+                    self.time_waits.remove(&id);
+                    return self.tcp_rcv(id, skb, seg, Some(floor.get()));
+                }
+            }
+            return Ok(());
+        }
+        let flags = Flags::SYN.and(Flags::ACK).and(Flags::RST).and(Flags::FIN);
+        let is_syn = seg.flags.bits() & flags.bits() == Flags::SYN.bits();
+        if is_syn && self.listeners.contains_key(&id.sport) {
+            let isn = isn.unwrap_or_else(|| self.rng.next_u32());
+            return self.listen_rcv(id, seg, isn);
+        }
+        if let Some(rst) = send_reset(seg, id) {
+            self.transmit(id, rst);
+        }
+        Err(DropReason::NoSocket)
+    }
+
+    /// A SYN for a listener.
+    fn listen_rcv(&mut self, id: FourTuple, seg: &Segment, isn: u32) -> Result<(), DropReason> {
+        let world = self.world();
+        let listener = self.listeners.get(&id.sport).ok_or(DropReason::NoSocket)?;
+        if listener.accepted.len() > listener.backlog {
+            return Err(DropReason::TcpListenOverflow);
+        }
+        let cfg = ListenConfig {
+            rcvbuf: world.rcvbuf,
+            mtu: self.mtu,
+            user_mss: 0,
+        };
+        let ts_offset = self.rng.next_u32();
+        let mut req = conn_request(&cfg, seg, id, isn, ts_offset, self.now);
+        let skb = synack(&mut req, self.now).ok_or(DropReason::Nomem)?;
+        self.transmit(id, skb);
+        let at = self.now.plus(req.next_timeout().expect("a first timeout"));
+        self.requests.insert(id, (req, at));
+        Ok(())
+    }
+
+    /// A segment for a half-open connection.
+    fn request_rcv(&mut self, id: FourTuple, skb: Skb, seg: &Segment) -> Result<(), DropReason> {
+        let world = self.world();
+        let Some((req, _)) = self.requests.get_mut(&id) else {
+            return Err(DropReason::NoSocket);
+        };
+        match check_req(req, seg, self.now) {
+            CheckReq::Drop(reason) => return Err(reason),
+            CheckReq::RetransmitSynAck => {
+                if let Some(skb) = synack(req, self.now) {
+                    self.transmit(id, skb);
+                }
+            }
+            CheckReq::Ack(skb) => self.transmit(id, skb),
+            CheckReq::Reset(rst) => {
+                if let Some(rst) = rst {
+                    self.transmit(id, rst);
+                }
+            }
+            CheckReq::Kill(rst, reason) => {
+                self.requests.remove(&id);
+                if let Some(rst) = rst {
+                    self.transmit(id, rst);
+                }
+                return Err(reason);
+            }
+            CheckReq::Establish => {
+                let req = *req;
+                let listener = self
+                    .listeners
+                    .get_mut(&id.sport)
+                    .ok_or(DropReason::NoSocket)?;
+                if listener.accepted.len() > listener.backlog {
+                    return Err(DropReason::TcpListenOverflow);
+                }
+                self.requests.remove(&id);
+                let mut conn = Conn {
+                    sock: Sock::new(),
+                    world,
+                };
+                conn.sock = Sock::from_request(&mut conn.world, &req, &listener.parent);
+                listener.accepted.push_back(id);
+                let result = conn.sock.v4_do_rcv(&mut conn.world, skb, seg);
+                self.conns.insert(id, conn);
+                self.after(id);
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    /// After an entry into a connection: sends what it sent, keeps what it left behind.
+    fn after(&mut self, id: FourTuple) {
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let out: Vec<Skb> = conn.world.out.drain(..).collect();
+        if let Some((tw, timeout)) = conn.world.tw.take() {
+            self.time_waits.insert(id, (tw, self.now.plus(timeout)));
+        }
+        if conn.world.dead && conn.sock.state == State::Close {
+            conn.sock.drop_queues(&mut conn.world);
+            assert_eq!(
+                conn.sock.next_expiry(),
+                None,
+                "a timer of a closed connection"
+            );
+            assert!(conn.world.done, "closed, but not done");
+            conn.world.assert_clean();
+            if let Some(e) = conn.world.error {
+                self.errors.insert(id, e);
+            }
+            for (c, n) in &conn.world.counts {
+                *self.counts.entry(*c).or_default() += n;
+            }
+            self.conns.remove(&id);
+        }
+        for skb in out {
+            self.transmit(id, skb);
+        }
+    }
+
+    /// IP, and the device: header, segmentation, checksums.
+    fn transmit(&mut self, id: FourTuple, mut skb: Skb) {
+        let size = usize::from(skb.gso_size());
+        let x = ip::output::Xmit {
+            saddr: id.saddr,
+            daddr: id.daddr,
+            protocol: Protocol::TCP,
+            tos: 0,
+            ttl: 64,
+            dont_fragment: true,
+            id: 0,
+        };
+        ip::queue_xmit(&mut skb, &x).expect("headroom");
+        for mut segment in cut(&skb.bytes()[20..], size) {
+            let len = segment.len();
+            segment[16..18].fill(0);
+            let pseudo = checksum::pseudo_header(id.saddr, id.daddr, Protocol::TCP.0, len as u32);
+            let check = checksum::finish(checksum::partial(&segment, pseudo));
+            segment[16..18].copy_from_slice(&check.to_be_bytes());
+            let mut packet = Skb::alloc(20, len).expect("memory");
+            packet.put(len).expect("tailroom").copy_from_slice(&segment);
+            ip::queue_xmit(&mut packet, &x).expect("headroom");
+            self.out.push_back(packet.bytes().to_vec());
+        }
+    }
+
+    /// When [`FakeHost::on_timer`] must be called.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let conns = self.conns.values().filter_map(|c| c.sock.next_expiry());
+        let requests = self.requests.values().map(|r| r.1);
+        let time_waits = self.time_waits.values().map(|t| t.1);
+        conns.chain(requests).chain(time_waits).min()
+    }
+
+    /// Time has come to `now`.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        for conn in self.conns.values_mut() {
+            conn.world.now = now;
+        }
+    }
+
+    /// Does what is due.
+    pub fn on_timer(&mut self) {
+        let now = self.now;
+        self.time_waits.retain(|_, (_, until)| *until > now);
+        let ids: Vec<FourTuple> = self
+            .conns
+            .iter()
+            .filter(|(_, c)| c.sock.next_expiry().is_some_and(|t| t <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.sock.on_timer(&mut conn.world);
+            }
+            self.after(id);
+        }
+        let due: Vec<FourTuple> = self
+            .requests
+            .iter()
+            .filter(|(_, r)| r.1 <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some((req, at)) = self.requests.get_mut(&id) else {
+                continue;
+            };
+            req.num_timeout += 1;
+            match req.next_timeout() {
+                Some(timeout) => {
+                    *at = now.plus(timeout);
+                    if let Some(skb) = synack(req, now) {
+                        self.transmit(id, skb);
+                    }
+                }
+                None => {
+                    self.requests.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Nothing is left: no connection, no half-open one, no TIME_WAIT, no packet.
+    pub fn assert_clean(&self) {
+        let left: Vec<_> = self
+            .conns
+            .iter()
+            .map(|(id, c)| (*id, c.sock.state))
+            .collect();
+        assert!(left.is_empty(), "connections left: {left:?}");
+        assert!(self.requests.is_empty(), "half-open connections left");
+        assert!(self.time_waits.is_empty(), "TIME_WAITs left");
+        assert!(self.out.is_empty(), "packets left");
+    }
+}
+
+/// A GSO packet, from the TCP header on, as its segments.
+pub fn cut(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let doff = usize::from(bytes[12] >> 4) * 4;
+    if size == 0 {
+        return vec![bytes.to_vec()];
+    }
+    let (header, payload) = bytes.split_at(doff);
+    let seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    let n = payload.len().div_ceil(size);
+    payload
+        .chunks(size)
+        .enumerate()
+        .map(|(i, chunk)| {
+            let mut seg = header.to_vec();
+            seg[4..8].copy_from_slice(&seq.wrapping_add((i * size) as u32).to_be_bytes());
+            if i + 1 != n {
+                seg[13] &= !(Flags::FIN.and(Flags::PSH).bits());
+            }
+            seg.extend_from_slice(chunk);
+            seg
+        })
+        .collect()
+}
+
+/// Two hosts and the network between them.
+pub struct Two {
+    /// The one that opens connections.
+    pub a: FakeHost,
+    /// The one that awaits them.
+    pub b: FakeHost,
+    /// Packets on their way: `true` goes to `b`.
+    pub net: Net<bool>,
+}
+
+impl Two {
+    /// 192.0.2.1 and 192.0.2.2.
+    pub fn new(wire: super::Wire, seed: u64) -> Two {
+        Two {
+            a: FakeHost::new(Addr::new(192, 0, 2, 1), seed),
+            b: FakeHost::new(Addr::new(192, 0, 2, 2), seed),
+            net: Net::new(wire, seed),
+        }
+    }
+
+    /// Puts what the hosts sent onto the wire.
+    fn collect(&mut self) {
+        while let Some(p) = self.a.out.pop_front() {
+            self.net.send(true, p);
+        }
+        while let Some(p) = self.b.out.pop_front() {
+            self.net.send(false, p);
+        }
+    }
+
+    /// Goes on to the next event. `false` when nothing will ever happen.
+    pub fn step(&mut self) -> bool {
+        self.collect();
+        let events = [
+            self.net.next_arrival(),
+            self.a.next_expiry(),
+            self.b.next_expiry(),
+        ];
+        let Some(next) = events.into_iter().flatten().min() else {
+            return false;
+        };
+        let now = next.max(self.net.now);
+        self.net.now = now;
+        self.a.set_now(now);
+        self.b.set_now(now);
+        match self.net.arrived() {
+            Some((true, p)) => self.b.input(&p),
+            Some((false, p)) => self.a.input(&p),
+            None => {
+                self.a.on_timer();
+                self.b.on_timer();
+            }
+        }
+        self.collect();
+        true
+    }
+
+    /// Lets everything die out and checks that nothing is left.
+    pub fn finish(&mut self) {
+        for _ in 0..200_000 {
+            if !self.step() {
+                break;
+            }
+        }
+        self.a.assert_clean();
+        self.b.assert_clean();
+        assert_eq!(self.net.in_flight(), 0);
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The surroundings of one connection, made of plain numbers.
+
+use crate::platform::{
+    Fault,
+    MsgIter,
+    SkBuff, //
+    Skb,
+};
+use crate::stack::counters::Counter;
+use crate::stack::env::{
+    Append,
+    Env,
+    Path,
+    Shutdown, //
+};
+use crate::stack::errno::Errno;
+use crate::stack::tcp::{
+    State,
+    TimeWait, //
+};
+use crate::stack::time::{
+    Duration,
+    Instant, //
+};
+use std::cell::Cell;
+use std::collections::{
+    HashMap,
+    VecDeque, //
+};
+use std::rc::Rc;
+
+/// The surroundings of one socket.
+#[derive(Debug)]
+pub struct World {
+    /// The time.
+    pub now: Instant,
+    /// The path MTU, in bytes.
+    pub mtu: u32,
+    /// The largest GSO packet of the path, in bytes.
+    pub gso_max_size: u32,
+    /// `SO_SNDBUF`.
+    pub sndbuf: u32,
+    /// `SO_RCVBUF`.
+    pub rcvbuf: u32,
+    /// Charged to the send queue, in bytes.
+    pub wmem: usize,
+    /// Charged to the receive queue, in bytes.
+    pub rmem: Rc<Cell<usize>>,
+    /// Segments handed to IP and not taken yet.
+    pub out: VecDeque<Skb>,
+    /// The state as look-ups see it.
+    pub state: State,
+    /// The user has closed the socket.
+    pub dead: bool,
+    /// What is shut.
+    pub shut: Shutdown,
+    /// The pending error.
+    pub error: Option<Errno>,
+    /// The soft error.
+    pub soft: Option<Errno>,
+    /// How often readers were woken.
+    pub readable: u32,
+    /// How often writers were woken.
+    pub writable: u32,
+    /// The TIME_WAIT that was left behind.
+    pub tw: Option<(TimeWait, Duration)>,
+    /// The connection is over and nobody holds it.
+    pub done: bool,
+    /// What was counted.
+    pub counts: HashMap<Counter, u32>,
+}
+
+impl World {
+    /// The surroundings of a fresh socket, one second after the origin of time.
+    pub fn new() -> World {
+        World {
+            now: Instant::from_nanos(1_000_000_000),
+            mtu: 1500,
+            gso_max_size: 65_000,
+            sndbuf: 87_040,
+            rcvbuf: 131_072,
+            wmem: 0,
+            rmem: Rc::new(Cell::new(0)),
+            out: VecDeque::new(),
+            state: State::Close,
+            dead: false,
+            shut: Shutdown::NONE,
+            error: None,
+            soft: None,
+            readable: 0,
+            writable: 0,
+            tw: None,
+            done: false,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// How often `c` was counted.
+    pub fn counted(&self, c: Counter) -> u32 {
+        self.counts.get(&c).copied().unwrap_or(0)
+    }
+
+    /// Nothing of the socket's memory is charged any more.
+    pub fn assert_clean(&self) {
+        assert_eq!(self.wmem, 0, "send memory left");
+        assert_eq!(self.rmem.get(), 0, "receive memory left");
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World::new()
+    }
+}
+
+impl Env for World {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn queue_xmit(&mut self, skb: Skb) -> Result<(), Errno> {
+        self.out.push_back(skb);
+        Ok(())
+    }
+
+    fn path(&mut self) -> Option<Path> {
+        Some(Path {
+            mtu: self.mtu,
+            gso_max_size: self.gso_max_size,
+            gso_max_segs: 64,
+        })
+    }
+
+    fn confirm_neigh(&mut self) {}
+
+    fn negative_advice(&mut self) {}
+
+    fn alloc_stream(&mut self) -> Option<Skb> {
+        Skb::alloc_stream()
+    }
+
+    fn append(&mut self, skb: &mut SkBuff, msg: &mut MsgIter<'_>, max: usize) -> Append {
+        let before = skb.truesize();
+        let n = max.min(msg.remaining()).min(32_768);
+        let bytes = msg.take(n).to_vec();
+        if bytes.is_empty() {
+            return Append::Full;
+        }
+        skb.append_frag(&bytes);
+        self.wmem += skb.truesize() - before;
+        Append::Bytes(bytes.len())
+    }
+
+    fn copy_out(
+        &mut self,
+        skb: &SkBuff,
+        offset: usize,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+    ) -> Result<(), Fault> {
+        msg.give(&skb.bytes()[offset..offset + len]);
+        Ok(())
+    }
+
+    fn sndbuf(&self) -> u32 {
+        self.sndbuf
+    }
+
+    fn set_sndbuf(&mut self, bytes: u32) {
+        self.sndbuf = bytes.min(4 << 20);
+    }
+
+    fn rcvbuf(&self) -> u32 {
+        self.rcvbuf
+    }
+
+    fn set_rcvbuf(&mut self, bytes: u32) {
+        self.rcvbuf = bytes.min(6 << 20);
+    }
+
+    fn rmem_alloc(&self) -> u32 {
+        self.rmem.get() as u32
+    }
+
+    fn wmem_queued(&self) -> u32 {
+        self.wmem as u32
+    }
+
+    fn wmem_charge(&mut self, bytes: usize) {
+        self.wmem += bytes;
+    }
+
+    fn wmem_uncharge(&mut self, bytes: usize) {
+        self.wmem = self
+            .wmem
+            .checked_sub(bytes)
+            .expect("more uncharged than charged");
+    }
+
+    fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool {
+        if !force && self.rmem.get() + skb.truesize() > self.rcvbuf as usize {
+            return false;
+        }
+        skb.set_owner_r(&self.rmem);
+        true
+    }
+
+    fn rmem_grow(&mut self, bytes: usize) {
+        self.rmem.set(self.rmem.get() + bytes);
+    }
+
+    fn under_memory_pressure(&self) -> bool {
+        false
+    }
+
+    fn set_state(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    fn shutdown(&self) -> Shutdown {
+        self.shut
+    }
+
+    fn add_shutdown(&mut self, bits: Shutdown) {
+        self.shut = self.shut.and(bits);
+    }
+
+    fn report_error(&mut self, error: Errno) {
+        self.error = Some(error);
+    }
+
+    fn set_soft_error(&mut self, error: Errno) {
+        self.soft = Some(error);
+    }
+
+    fn soft_error(&self) -> Option<Errno> {
+        self.soft
+    }
+
+    fn data_ready(&mut self) {
+        self.readable += 1;
+    }
+
+    fn writer_waits(&self) -> bool {
+        self.wmem >= self.sndbuf as usize
+    }
+
+    fn write_space(&mut self) {
+        self.writable += 1;
+    }
+
+    fn state_change(&mut self) {}
+
+    fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
+        self.tw = Some((tw, timeout));
+    }
+
+    fn done(&mut self) {
+        assert!(!self.done, "done twice");
+        self.done = true;
+    }
+
+    fn random(&mut self) -> u32 {
+        4
+    }
+
+    fn count(&mut self, event: Counter) {
+        *self.counts.entry(event).or_insert(0) += 1;
+    }
+}
