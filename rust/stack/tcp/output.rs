@@ -425,12 +425,19 @@ impl Sock {
         let mss = u32::from(self.mss_cache);
         let wnd_end = self.wnd_end();
         let snd_una = self.snd_una;
+        let seq = seq.later(snd_una);
         let Some(skb) = self.rtx_queue.at_or_before(seq) else {
             return Err(Errno::EINVAL);
         };
         if skb.fclone_busy() {
             return Err(Errno::EBUSY);
         }
+        if skb.tcp_cb().seq.before(snd_una) {
+            self.trim_acked(env)?;
+        }
+        let Some(skb) = self.rtx_queue.at_or_before(seq) else {
+            return Err(Errno::EINVAL);
+        };
         let cb = *skb.tcp_cb();
         // A window that shrank: only the segment at its left edge may go, as a probe.
         if !cb.seq.before(wnd_end) && cb.seq != snd_una {
@@ -474,6 +481,36 @@ impl Sock {
         self.stats.bytes_retrans = self.stats.bytes_retrans.wrapping_add(u64::from(len));
         env.count(Counter::RetransSegs);
         self.transmit(env, clone)
+    }
+
+    /// Cuts off what is acknowledged of the first sent segment: the peer took a part of it, and what
+    /// it has must not come again (a FIN behind old data is lost on some).
+    ///
+    /// Mirrors [`tcp_trim_head`](srctree/net/ipv4/tcp_output.c).
+    fn trim_acked<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
+        let una = self.snd_una;
+        let mss = u32::from(self.mss_cache);
+        let Some(skb) = self.rtx_queue.first_mut() else {
+            return Ok(());
+        };
+        let old = *skb.tcp_cb();
+        if !old.seq.before(una) || !una.before(old.end_seq) {
+            return Ok(());
+        }
+        let freed = skb
+            .trim_head(una.since(old.seq) as usize)
+            .ok_or(Errno::ENOMEM)?;
+        let len = skb.len() as u32;
+        let cb = skb.tcp_cb_mut();
+        // Still the first of the queue: nothing before `una` is in it.
+        cb.seq = una;
+        if old.pcount() > 1 {
+            set_segs(cb, len, mss);
+        }
+        let (new, marks) = (cb.pcount(), cb.marks);
+        self.adjust_pcount(old.pcount(), new, marks);
+        env.wmem_uncharge(freed);
+        Ok(())
     }
 
     /// Cuts a sent segment in the retransmission queue in two.
@@ -523,7 +560,7 @@ impl Sock {
     ///
     /// Mirrors [`__tcp_push_pending_frames`](srctree/net/ipv4/tcp_output.c).
     #[inline]
-    pub(super) fn push_pending_frames<E: Env>(&mut self, env: &mut E, push: bool) {
+    pub fn push_pending_frames<E: Env>(&mut self, env: &mut E, push: bool) {
         if self.write_queue.is_empty() || self.state == State::Close {
             return;
         }
