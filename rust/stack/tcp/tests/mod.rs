@@ -7,6 +7,9 @@
 
 mod close;
 mod handshake;
+mod script;
+mod seqnum;
+mod states;
 mod transfer;
 
 use super::*;
