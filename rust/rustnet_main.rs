@@ -4,23 +4,28 @@
 //! [`stack`] is the protocol logic, [`abstractions`] the kernel in safe types, [`glue`] what lies
 //! between. This file registers, in the order of the path of a packet, and nothing else.
 
-// What the stack offers is used by the host's tests too, and not all of it by the module.
-#![allow(dead_code)]
-
 use kernel::prelude::*;
 
 #[deny(unsafe_code)]
 mod glue;
+// The stack is a library: what the host's tests use of it, the module need not.
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[forbid(unsafe_code)]
 mod stack;
 
+#[allow(dead_code, unreachable_pub)]
 mod abstractions;
 mod bindings;
+#[allow(unused_imports)]
 mod platform;
 
 use abstractions::netdevice::Notifier;
+use abstractions::netevent;
 use abstractions::netns;
 use abstractions::packet_type::PacketType;
+use abstractions::socket::FamilyRegistration;
+use glue::af_rustnet::{self, Protocols};
+use glue::neigh;
 use glue::net::{Devices, State};
 use glue::rx;
 
@@ -40,12 +45,14 @@ module! {
 }
 
 /// What the module has registered. Fields are dropped in this order when it goes: first no new sockets,
-/// then no more packets, then no more namespaces, and at last what was put off until readers are gone.
+/// then no more packets, then no more namespaces, then what sockets are made of, and at last what was put off until readers are gone.
 struct RustNet {
+    _family: FamilyRegistration,
     _arp: PacketType,
-    _ipv4: PacketType,
+    _neighbours: netevent::Notifier,
     _devices: Notifier,
     _namespaces: netns::Registration<State>,
+    _protocols: Protocols,
     _deferred: Deferred,
 }
 
@@ -59,15 +66,19 @@ impl Drop for Deferred {
 }
 
 impl kernel::Module for RustNet {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let family = i32::from(module_parameters::family.value());
         let deferred = Deferred;
+        let protocols = Protocols::new(family, module)?;
         let namespaces = netns::Registration::new()?;
         let devices = Notifier::new::<Devices>()?;
         Ok(RustNet {
             _arp: PacketType::new::<rx::Arp>()?,
-            _ipv4: PacketType::new::<rx::Ipv4>()?,
+            _neighbours: netevent::Notifier::new::<neigh::Admin>()?,
             _devices: devices,
             _namespaces: namespaces,
+            _protocols: protocols,
+            _family: af_rustnet::register(family, module)?,
             _deferred: deferred,
         })
     }

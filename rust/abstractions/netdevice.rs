@@ -259,6 +259,8 @@ pub(crate) trait Listener: 'static {
 /// dropped, as if they all went.
 pub(crate) struct Notifier {
     nb: KBox<UnsafeCell<bindings::notifier_block>>,
+    /// The namespace whose devices are followed; all if `None`.
+    net: Option<&'static Net>,
 }
 
 // SAFETY: The block is only touched by C, under its own locks.
@@ -267,22 +269,44 @@ unsafe impl Send for Notifier {}
 unsafe impl Sync for Notifier {}
 
 impl Notifier {
-    /// Registers `L`. Process context without the RTNL; sleeps.
+    /// Registers `L` for the devices of all namespaces. Process context without the RTNL; sleeps.
     pub(crate) fn new<L: Listener>() -> Result<Self> {
+        Self::register::<L>(None)
+    }
+
+    /// Registers `L` for the devices of one namespace, which must outlive the registration. Process
+    /// context without the RTNL; sleeps.
+    pub(crate) fn in_net<L: Listener>(net: &'static Net) -> Result<Self> {
+        Self::register::<L>(Some(net))
+    }
+
+    fn register<L: Listener>(net: Option<&'static Net>) -> Result<Self> {
         // SAFETY: All zeroes is a value of this C structure.
         let mut nb: bindings::notifier_block = unsafe { core::mem::zeroed() };
         nb.notifier_call = Some(notify::<L>);
         let nb = KBox::new(UnsafeCell::new(nb), GFP_KERNEL)?;
-        // SAFETY: The block stays where it is until `drop` takes it back.
-        to_result(unsafe { bindings::register_netdevice_notifier(nb.get()) })?;
-        Ok(Notifier { nb })
+        // SAFETY: The block stays where it is until `drop` takes it back; the namespace is alive.
+        to_result(unsafe {
+            match net {
+                Some(net) => bindings::register_netdevice_notifier_net(net.as_ptr(), nb.get()),
+                None => bindings::register_netdevice_notifier(nb.get()),
+            }
+        })?;
+        Ok(Notifier { nb, net })
     }
 }
 
 impl Drop for Notifier {
     fn drop(&mut self) {
-        // SAFETY: Registered by `new`, once. Cannot fail for a registered block.
-        unsafe { bindings::unregister_netdevice_notifier(self.nb.get()) };
+        // SAFETY: Registered by `register`, once, and there. Cannot fail for a registered block.
+        unsafe {
+            match self.net {
+                Some(net) => {
+                    bindings::unregister_netdevice_notifier_net(net.as_ptr(), self.nb.get())
+                }
+                None => bindings::unregister_netdevice_notifier(self.nb.get()),
+            }
+        };
     }
 }
 

@@ -4,9 +4,11 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::netdevice::NetDevice;
+use super::netns::Net;
 use super::skbuff::Skb;
 use crate::bindings;
 use core::cell::UnsafeCell;
+use core::ptr::null_mut;
 use kernel::alloc::{flags::GFP_KERNEL, KBox};
 use kernel::error::Result;
 
@@ -23,7 +25,7 @@ pub(crate) trait Handler: 'static {
     fn rcv(dev: &NetDevice, skb: Skb);
 }
 
-/// A registered handler, in every namespace; taken back when dropped, after which no call is under way.
+/// A registered handler; taken back when dropped, after which no call is under way.
 pub(crate) struct PacketType(KBox<UnsafeCell<bindings::packet_type>>);
 
 // SAFETY: The structure is only touched by C, under its own locks.
@@ -32,14 +34,23 @@ unsafe impl Send for PacketType {}
 unsafe impl Sync for PacketType {}
 
 impl PacketType {
-    /// Registers `H`.
-    ///
-    /// Mirrors [`dev_add_pack`](srctree/net/core/dev.c)
+    /// Registers `H` in every namespace.
     pub(crate) fn new<H: Handler>() -> Result<Self> {
+        Self::register::<H>(null_mut())
+    }
+
+    /// Registers `H` in one namespace, which must outlive the registration.
+    pub(crate) fn in_net<H: Handler>(net: &'static Net) -> Result<Self> {
+        Self::register::<H>(net.as_ptr())
+    }
+
+    /// Mirrors [`dev_add_pack`](srctree/net/core/dev.c)
+    fn register<H: Handler>(net: *mut bindings::net) -> Result<Self> {
         // SAFETY: All zeroes is a value of this C structure: no device, no namespace, every frame.
         let mut pt: bindings::packet_type = unsafe { core::mem::zeroed() };
         pt.type_ = H::PROTOCOL.to_be();
         pt.func = Some(func::<H>);
+        pt.af_packet_net = net;
         let pt = KBox::new(UnsafeCell::new(pt), GFP_KERNEL)?;
         // SAFETY: The structure stays where it is until `drop` takes it back.
         unsafe { bindings::dev_add_pack(pt.get()) };

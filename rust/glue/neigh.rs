@@ -12,6 +12,7 @@ use crate::abstractions::fib_notifier;
 use crate::abstractions::lock::Lock;
 use crate::abstractions::memory::Arc;
 use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::netevent;
 use crate::abstractions::netns::Net;
 use crate::abstractions::skb_queue::SkbQueue;
 use crate::abstractions::skbuff::Skb;
@@ -20,7 +21,8 @@ use crate::stack::dev::{Link, PacketType};
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
 use crate::stack::ip::route::{Kind, Scope};
-use crate::stack::neigh::{self, arp, Effects, Key, Output, Params, Solicit};
+use crate::stack::neigh::entry::How;
+use crate::stack::neigh::{self, arp, Effects, Key, Nud, Output, Params, Solicit};
 use crate::stack::time::Instant;
 use crate::stack::wire::arp::Repr;
 use crate::stack::wire::ethernet::{self, EtherType};
@@ -285,4 +287,33 @@ pub(super) fn flush(state: &State, ifindex: u32) {
     let mut dead = SkbQueue::new();
     state.neigh.flush(ifindex as i32, true, &mut dead);
     purge(state, dead, DropReason::NeighDead);
+}
+
+/// Follows what the administrator says of neighbours (`ip neigh`).
+pub(crate) struct Admin;
+
+impl netevent::Listener for Admin {
+    fn event(dev: &NetDevice, known: netevent::Known) {
+        let Some(state) = State::of(dev.net()) else {
+            return;
+        };
+        let addr = Addr::from_u32(known.addr);
+        let key = Key {
+            ifindex: dev.ifindex() as i32,
+            addr,
+        };
+        let (n, nud) = match known.permanent {
+            true => (lookup(state, dev, addr), Nud::Permanent),
+            // The entry was deleted, or is an ordinary one now: to be asked for again.
+            false => (
+                state.neigh.lookup(key).filter(|n| n.state() == Nud::Permanent),
+                Nud::None,
+            ),
+        };
+        if let Some(n) = n {
+            let now = timer::now();
+            let effects = n.update(ethernet::Addr(known.ha), nud, How::Admin, PARAMS, now);
+            apply(state, &n, effects, now);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::sysctl;
 use crate::abstractions::fib_notifier;
 use crate::abstractions::inet::random_u32;
 use crate::abstractions::lock::Lock;
-use crate::abstractions::netdevice::{Event, Listener, NetDevice};
+use crate::abstractions::netdevice::{Event, Listener, NetDevice, Notifier};
 use crate::abstractions::netns::{self, Net, PerNet, Slot};
 use crate::abstractions::nf_hook;
 use crate::abstractions::timer;
@@ -24,7 +24,7 @@ use crate::stack::ip::route::{Fib, Kind};
 use crate::stack::socket::siphash::Key;
 use crate::stack::wire::icmp::Type;
 use crate::stack::wire::ipv4::Addr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Mutex};
 use kernel::xarray::{AllocKind, XArray};
@@ -66,16 +66,26 @@ pub(crate) struct State {
     silence: Pin<KBox<Mutex<Option<rx::Silence>>>>,
     /// What `start` registered.
     registered: Lock<Option<Registered>>,
+    /// What claims packets, once there was somebody to claim them for.
+    claims: Pin<KBox<Mutex<Option<Claims>>>>,
+    /// Whether there is.
+    claiming: AtomicBool,
     /// The ingress hooks by the number of their device.
     ingress: Pin<KBox<XArray<KBox<nf_hook::Registration>>>>,
 }
 
 /// What a namespace registers, in the order in which it is taken back.
 struct Registered {
-    _local_in: nf_hook::Registration,
     _fib: fib::Registration,
     _sysctl: sysctl::Registration,
     _proc: proc::Registration,
+}
+
+/// What claims packets for RustNet. It costs every packet of the host a little, so it is not there in a
+/// namespace where nobody ever asked for a socket of ours.
+struct Claims {
+    _local_in: nf_hook::Registration,
+    _devices: Notifier,
 }
 
 static SLOT: Slot<State> = Slot::new();
@@ -98,6 +108,8 @@ impl PerNet for State {
             icmp: Limiter::try_new(8, random_key())?,
             silence: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
             registered: Lock::new(None),
+            claims: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
+            claiming: AtomicBool::new(false),
             ingress: KBox::pin_init(XArray::new(AllocKind::Alloc), GFP_KERNEL)?,
         })
     }
@@ -107,7 +119,6 @@ impl PerNet for State {
             _proc: proc::register(self)?,
             _sysctl: sysctl::register(self)?,
             _fib: fib::register(self)?,
-            _local_in: rx::register(self)?,
         };
         *self.registered.lock() = Some(all);
         Ok(())
@@ -118,8 +129,10 @@ impl PerNet for State {
         let all = self.registered.lock().take();
         drop(all);
         *self.silence.lock() = None;
+        *self.claims.lock() = None;
         neigh::flush(self, 0);
         self.hops.clear();
+        super::tcp_timewait::purge(Some(self.net));
     }
 }
 
@@ -147,6 +160,7 @@ impl State {
 
     /// Changes the mode. What is cached of the way of packets is outdated. Process context; sleeps.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
+        self.activate()?;
         let mut silence = self.silence.lock();
         match mode {
             Mode::Replace => {
@@ -161,6 +175,29 @@ impl State {
             }
         }
         self.fib.bump();
+        Ok(())
+    }
+
+    /// Begins to claim packets, if that was not done before: called before there is a socket that packets
+    /// may be for. Process context, without the RTNL and without a socket's lock; sleeps the first time.
+    #[inline]
+    pub(crate) fn activate(&self) -> Result {
+        match self.claiming.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => self.begin_claims(),
+        }
+    }
+
+    #[cold]
+    fn begin_claims(&self) -> Result {
+        let mut claims = self.claims.lock();
+        if claims.is_none() {
+            *claims = Some(Claims {
+                _local_in: rx::register(self)?,
+                _devices: Notifier::in_net::<Ports>(self.net)?,
+            });
+            self.claiming.store(true, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -222,10 +259,10 @@ fn random_key() -> Key {
     Key([half(), half()])
 }
 
-/// Follows the devices of all namespaces.
-pub(crate) struct Devices;
+/// Follows the devices of a namespace whose packets are claimed.
+struct Ports;
 
-impl Listener for Devices {
+impl Listener for Ports {
     fn event(dev: &NetDevice, event: Event) {
         let Some(state) = State::of(dev.net()) else {
             return;
@@ -241,11 +278,27 @@ impl Listener for Devices {
             Event::Unregister => {
                 let hook = state.ingress.lock().remove(at);
                 drop(hook);
+            }
+            Event::Up | Event::Down | Event::Change => (),
+        }
+    }
+}
+
+/// Follows the devices of all namespaces.
+pub(crate) struct Devices;
+
+impl Listener for Devices {
+    fn event(dev: &NetDevice, event: Event) {
+        let Some(state) = State::of(dev.net()) else {
+            return;
+        };
+        match event {
+            Event::Unregister => {
                 neigh::flush(state, dev.ifindex());
                 state.hops.flush(dev.ifindex());
             }
             Event::Down => neigh::flush(state, dev.ifindex()),
-            Event::Up | Event::Change => (),
+            Event::Register | Event::Up | Event::Change => (),
         }
         state.fib.bump();
     }

@@ -22,7 +22,7 @@ use super::net::{Mode, State};
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netns::Net;
 use crate::abstractions::nf_hook::{self, Hook, Passing, Point};
-use crate::abstractions::packet_type::Handler;
+use crate::abstractions::packet_type::{Handler, PacketType};
 use crate::abstractions::skb_meta::{PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST};
 use crate::abstractions::skbuff::{SkBuff, Skb};
 use crate::stack::counters::Counter;
@@ -169,6 +169,7 @@ impl Hook for ArpIn {
 
 /// What keeps the host quiet in `replace`.
 pub(super) struct Silence {
+    _ipv4: PacketType,
     _pre_routing: nf_hook::Registration,
     _arp_in: nf_hook::Registration,
 }
@@ -183,6 +184,7 @@ impl Silence {
                 i32::MIN,
             )?,
             _arp_in: nf_hook::Registration::arp_in::<ArpIn>(net)?,
+            _ipv4: PacketType::in_net::<Ipv4>(net)?,
         })
     }
 }
@@ -281,12 +283,13 @@ fn claim_icmp(state: &State, packet: &mut Passing<'_>, ifindex: u32) {
 
 /// Registers the late claim of a namespace, before every hook of the host's filters: they are walked
 /// afterwards, by us.
-pub(crate) fn register(state: &'static State) -> Result<nf_hook::Registration> {
+pub(crate) fn register(state: &State) -> Result<nf_hook::Registration> {
     nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MIN)
 }
 
-/// IPv4 frames that no ingress hook took, in `replace`: those that a bridge or its like let pass.
-pub(crate) struct Ipv4;
+/// IPv4 frames that no ingress hook took, in `replace`: those that a bridge or its like let pass. In
+/// `coexist` it is not registered, for it would cost every packet of the host.
+pub(super) struct Ipv4;
 
 impl Handler for Ipv4 {
     const PROTOCOL: u16 = ETH_P_IP;

@@ -16,11 +16,15 @@ use super::neigh;
 use super::net::State;
 use super::route::{NextHop, Route};
 use crate::abstractions::dst;
+use crate::abstractions::fragment;
 use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::netns::Net;
 use crate::abstractions::nf_hook::{self, Place, Point};
 use crate::abstractions::rcu;
 use crate::abstractions::skbuff::Skb;
+use crate::abstractions::timer;
 use crate::bindings;
+use crate::stack;
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
@@ -28,6 +32,7 @@ use crate::stack::ip;
 use crate::stack::ip::output::Xmit;
 use crate::stack::time::Instant;
 use crate::stack::wire::ethernet::{self, EtherType};
+use crate::stack::wire::ipv4::{self, DF};
 
 /// Sends a packet whose data begin with the transport header. `sk` is the socket that filters see as the
 /// sender; null for none. Process or softirq; consumes the packet.
@@ -89,7 +94,61 @@ fn local_out(
             return by_host(state, skb);
         }
     }
+    if skb.len() > route.mtu() as usize && skb.gso_size() == 0 {
+        return fragment(state, skb);
+    }
     finish(state, route, dev, skb, now)
+}
+
+/// Cuts a packet that is too long for its way; who forbade that is told.
+///
+/// Mirrors [`ip_fragment`](srctree/net/ipv4/ip_output.c)
+#[cold]
+fn fragment(state: &State, skb: Skb) -> Result<(), Errno> {
+    let df = ipv4::Packet::new_quoted(skb.linear()).is_ok_and(|p| p.fields().frag_off() & DF != 0);
+    if df {
+        state.counts.event(Counter::IpFragFails);
+        state.counts.drop(skb, DropReason::PktTooBig);
+        return Err(Errno::EMSGSIZE);
+    }
+    match fragment::do_fragment(state.net, skb) {
+        0 => {
+            state.counts.event(Counter::IpFragOks);
+            Ok(())
+        }
+        e => {
+            state.counts.event(Counter::IpFragFails);
+            xmit_errno(e)
+        }
+    }
+}
+
+/// Sends one fragment, which carries the route of its packet. Under RCU.
+pub(crate) fn fragment_output(net: &Net, skb: Skb) -> Result<(), Errno> {
+    let Some(state) = State::of(net) else {
+        return Err(Errno::ENETDOWN);
+    };
+    state.counts.event(Counter::IpFragCreates);
+    let daddr = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields().daddr());
+    let next_hop = dst::gateway(&skb).map_or(daddr, |gw| Ok(ipv4::Addr::from_u32(gw)));
+    let (Ok(next_hop), Some(ifindex)) = (next_hop, skb.dev().map(NetDevice::ifindex)) else {
+        state.counts.drop(skb, DropReason::IpOutNoRoutes);
+        return Err(Errno::EHOSTUNREACH);
+    };
+    NetDevice::with(net, ifindex, |dev| {
+        let kind = state.addr_type(next_hop);
+        match stack::neigh::static_addr(&neigh::link(dev), kind, next_hop) {
+            Some(ha) => xmit(state, dev, skb, ha),
+            None => match neigh::lookup(state, dev, next_hop) {
+                Some(n) => neigh::output(state, &n, dev, skb, timer::now()),
+                None => {
+                    state.counts.drop(skb, DropReason::NeighCreatefail);
+                    Err(Errno::ENOBUFS)
+                }
+            },
+        }
+    })
+    .unwrap_or(Err(Errno::ENETDOWN))
 }
 
 /// Goes on by the route that a filter gave the packet.
