@@ -114,7 +114,7 @@ impl Idents {
         if x.dont_fragment {
             return 0;
         }
-        let addrs = u64::from(x.saddr.to_u32()) << 32 | u64::from(x.daddr.to_u32());
+        let addrs = (u64::from(x.saddr.to_u32()) << 32) | u64::from(x.daddr.to_u32());
         let hash = siphash24_u64x2(addrs, u64::from(x.protocol.0), &self.key);
         let index = hash as usize & self.counters.len().wrapping_sub(1);
         let counted = self

@@ -35,13 +35,13 @@ impl FourTuple {
     /// Both addresses in one number.
     #[inline]
     pub const fn addrs(self) -> u64 {
-        (self.saddr.to_u32() as u64) << 32 | self.daddr.to_u32() as u64
+        ((self.saddr.to_u32() as u64) << 32) | self.daddr.to_u32() as u64
     }
 
     /// Both ports in one number.
     #[inline]
     pub const fn ports(self) -> u32 {
-        (self.sport as u32) << 16 | self.dport as u32
+        ((self.sport as u32) << 16) | self.dport as u32
     }
 
     /// The bucket hash of the connection in the namespace `net` (any number that tells namespaces

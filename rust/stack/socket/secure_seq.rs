@@ -82,10 +82,10 @@ impl PortSelector {
         now: Instant,
     ) -> Selection<'_> {
         let period = now.as_nanos() / SHUFFLE_PERIOD.as_nanos();
-        let addrs = u64::from(saddr.to_u32()) << 32 | u64::from(daddr.to_u32());
+        let addrs = (u64::from(saddr.to_u32()) << 32) | u64::from(daddr.to_u32());
         let hash = siphash24_u64x2(
             addrs,
-            u64::from(dport) << 48 | period & 0xffff_ffff_ffff,
+            (u64::from(dport) << 48) | (period & 0xffff_ffff_ffff),
             &self.key,
         );
         // The mask keeps the index inside of a table whose length is a power of two.

@@ -74,9 +74,9 @@ impl Sock {
             options,
             // Bit fields: the first one is the low half on a little-endian machine.
             if cfg!(target_endian = "little") {
-                self.snd_wscale | self.rcv_wscale << 4
+                self.snd_wscale | (self.rcv_wscale << 4)
             } else {
-                self.rcv_wscale | self.snd_wscale << 4
+                self.rcv_wscale | (self.snd_wscale << 4)
             },
             0,
         ]);

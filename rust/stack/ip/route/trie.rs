@@ -191,16 +191,15 @@ impl<V> Trie<V> {
         // Nodes still to be visited, the next one last: one for each length, and one.
         let mut todo: [Option<&'a Node<V>>; DEPTH + 1] = [None; DEPTH + 1];
         let mut n = 0;
-        let push =
-            |todo: &mut [Option<&'a Node<V>>; DEPTH + 1], n: &mut usize, l: &'a Link<V>| {
-                if let (Some(node), Some(slot)) = (l, todo.get_mut(*n)) {
-                    // Everything below a node lies within its prefix: skip what ends before the start.
-                    if node.key | !Addr::mask(node.len) >= start.0 {
-                        *slot = Some(&**node);
-                        *n += 1;
-                    }
+        let push = |todo: &mut [Option<&'a Node<V>>; DEPTH + 1], n: &mut usize, l: &'a Link<V>| {
+            if let (Some(node), Some(slot)) = (l, todo.get_mut(*n)) {
+                // Everything below a node lies within its prefix: skip what ends before the start.
+                if node.key | !Addr::mask(node.len) >= start.0 {
+                    *slot = Some(&**node);
+                    *n += 1;
                 }
-            };
+            }
+        };
         push(&mut todo, &mut n, &self.root);
         while let Some(i) = n.checked_sub(1) {
             n = i;

@@ -26,7 +26,7 @@ fn at(ms: u64) -> Instant {
     Instant::ZERO.plus(Duration::from_millis(1_000_000 + ms))
 }
 
-fn ctx<'a>(link: &'a Link, tip_is_local: bool, answer: bool, ms: u64) -> Context<'a> {
+fn ctx(link: &Link, tip_is_local: bool, answer: bool, ms: u64) -> Context<'_> {
     Context {
         link,
         tip_is_local,

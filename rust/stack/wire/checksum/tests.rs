@@ -10,7 +10,7 @@ fn rfc1071(data: &[u8]) -> u16 {
     let mut sum: u32 = 0;
     let mut rest = data;
     while let [a, b, tail @ ..] = rest {
-        sum += u32::from(*a) << 8 | u32::from(*b);
+        sum += (u32::from(*a) << 8) | u32::from(*b);
         rest = tail;
     }
     if let [a] = rest {

@@ -96,7 +96,7 @@ fn insert__nth_allocation_fails() {
     let mut failures = 0;
     for n in 0.. {
         fail_alloc(Some(n));
-        let new = t.insert(Addr::from_u32(3 << 20 | 5), 30, 9);
+        let new = t.insert(Addr::from_u32((3 << 20) | 5), 30, 9);
         if fail_pending() {
             fail_alloc(None);
             assert!(new.is_ok());
