@@ -699,6 +699,38 @@ impl<P: Protocol> Table<P> {
         true
     }
 
+    /// The `nth` socket in the bound part of those that `wants`, with a reference. For packets that go to
+    /// several: it walks the chain anew each time.
+    pub fn nth_bound(
+        &self,
+        hash: u32,
+        nth: usize,
+        wants: impl Fn(&Candidate<'_>) -> bool,
+    ) -> Option<SockRef<P>> {
+        let chains = &self.chains()?.1;
+        let _lock = chains.lock(hash).lock();
+        let mut n = chains.head(hash).load(Ordering::Relaxed);
+        let mut i = 0usize;
+        while !is_mark(n) {
+            let c = common_of(n);
+            // SAFETY: The chain's lock is held: everything in it is a socket, and alive.
+            unsafe {
+                if wants(&Candidate(Sk::from_raw(c.cast()))) {
+                    if i == nth {
+                        return if try_hold(c) {
+                            Some(SockRef::from_raw(NonNull::new_unchecked(c.cast())))
+                        } else {
+                            None
+                        };
+                    }
+                    i = i.wrapping_add(1);
+                }
+                n = (&raw const (*n).next).read_volatile();
+            }
+        }
+        None
+    }
+
     /// Number of chains of the connected part, then of the bound part: for `/proc`.
     pub fn len(&self) -> (usize, usize) {
         self.chains()

@@ -74,6 +74,30 @@ impl MsgIter<'_> {
         }
     }
 
+    #[inline]
+    fn set_remaining(&mut self, n: usize) {
+        // SAFETY: A live iterator, ours alone. A count below the true one only hides what lies behind, and
+        // `limited` gives back just what it took (`iov_iter_truncate`, `iov_iter_reexpand`).
+        unsafe {
+            let iter = self.iter.as_mut();
+            iter.__bindgen_anon_1.__bindgen_anon_1.as_mut().count = n;
+        }
+    }
+
+    /// Lets `f` see no more than the next `n` bytes; it is told how many lie behind them.
+    #[inline]
+    pub fn limited<R>(&mut self, n: usize, f: impl FnOnce(&mut Self, usize) -> R) -> R {
+        let hidden = self.remaining().saturating_sub(n);
+        if hidden != 0 {
+            self.set_remaining(n);
+        }
+        let r = f(self, hidden);
+        if hidden != 0 {
+            self.set_remaining(self.remaining().wrapping_add(hidden));
+        }
+        r
+    }
+
     /// Goes back by `n` bytes that were taken.
     pub fn revert(&mut self, n: usize) {
         // SAFETY: A live iterator; the callers only give back what they took.

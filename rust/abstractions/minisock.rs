@@ -17,6 +17,7 @@ use super::{
         Guard,
         ModuleCell, //
     },
+    netns::Net, //
 };
 use crate::bindings;
 use core::{
@@ -177,11 +178,11 @@ impl<T: MiniKind> Mini<T> {
         unsafe { AtomicI32::from_ptr(&raw mut (*self.common.get()).skc_refcnt.refs.counter) }
     }
 
-    /// The namespace's address, for comparison.
+    /// The namespace, which takes the objects out of the table before it goes.
     #[inline]
-    pub fn net_ptr(&self) -> *mut bindings::net {
-        // SAFETY: Set once at creation.
-        unsafe { (*self.common.get()).skc_net.net }
+    pub fn net(&self) -> &Net {
+        // SAFETY: Set once at creation, and alive by the contract above.
+        unsafe { Net::from_ptr((*self.common.get()).skc_net.net) }
     }
 
     /// Whether the object stands in the look-up table.

@@ -101,7 +101,7 @@ pub trait Protocol: Sized + 'static {
     /// [`Protocol::release_cb`]. In softirq, the socket not owned by the caller.
     fn defer_timer(sk: &Sock<Self>);
 
-    /// Packets were freed: there may be room to write. Any context, no lock.
+    /// Streams only: there may be room to write. Any context, no lock.
     fn write_space(sk: &Sock<Self>);
 
     /// `SO_KEEPALIVE` was set to `on`.
@@ -289,7 +289,9 @@ impl<P: Protocol> Proto<P> {
             (*sk).sk_protocol = P::PROTOCOL;
             (*sk).sk_type = P::TYPE;
             (*sk).sk_backlog_rcv = Some(backlog_rcv::<P>);
-            (*sk).sk_write_space = Some(write_space::<P>);
+            if u32::from(P::TYPE) == bindings::sock_type_SOCK_STREAM {
+                (*sk).sk_write_space = Some(write_space::<P>);
+            }
             (*sk).__bindgen_anon_3.sk_timer.function = Some(timer::<P>);
             let inet = sk.cast::<bindings::inet_sock>();
             (*inet).uc_ttl = -1;

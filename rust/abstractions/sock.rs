@@ -459,6 +459,12 @@ impl Sk {
         write!(self, inet_flags, flags);
     }
 
+    /// `IP_LOCAL_PORT_RANGE`: the highest port in the upper half, the lowest in the lower; 0 for the
+    /// namespace's.
+    pub fn own_port_range(&self) -> u32 {
+        read!(self, local_port_range)
+    }
+
     /// Takes the next IP identification of this connection.
     #[inline]
     pub fn next_ip_id(&self, n: u16) -> u16 {

@@ -36,7 +36,6 @@ use kernel::{
         Result, //
     },
     ffi::{
-        c_int,
         c_long, //
     },
     types::NotThreadSafe, //
@@ -118,7 +117,6 @@ impl<P: Protocol> Deref for Locked<'_, P> {
 
 /// The fields of `struct sock` that the lock protects, apart from the private part: made by
 /// [`Locked::split`], and only used while the lock is held.
-#[derive(Clone, Copy)]
 pub struct Owned<'a, P: Protocol> {
     so: &'a Sock<P>,
     _not_send: NotThreadSafe,

@@ -145,6 +145,12 @@ impl Sk {
         }
     }
 
+    /// Remembers that whoever waits by SIGIO wants to know of the next room.
+    pub fn set_async_nospace(&self) {
+        // SAFETY: A live socket whose wait queue its file keeps.
+        unsafe { bindings::sk_set_async_nospace(self.as_ptr()) };
+    }
+
     /// Whether a writer found no room since the last wake-up.
     #[inline]
     pub fn nospace(&self) -> bool {

@@ -3,6 +3,7 @@
  * The headers that bindgen reads, and the constants it cannot evaluate: a macro with a cast becomes a
  * variable named RUST_CONST_HELPER_X here and X in Rust.
  */
+#include <asm/ioctls.h>
 #include <linux/etherdevice.h>
 #include <linux/errqueue.h>
 #include <linux/hash.h>

@@ -14,17 +14,34 @@
 //! | [`route`], [`fib`] | where packets go, and following the host's routes |
 //! | [`tx`], [`neigh`] | out: headers, filters, neighbours, the device's queue |
 //! | [`filter`] | packets that come back from a program |
+//! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
+//! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
+//! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
 //! | [`drop`], [`proc`], [`sysctl`] | what is counted, shown, set |
 
+pub(crate) mod af_rustnet;
 pub(crate) mod demux;
 pub(crate) mod drop;
 pub(crate) mod fib;
 pub(crate) mod filter;
+pub(crate) mod inet_sock;
+pub(crate) mod inetsw;
 pub(crate) mod ip_input;
 pub(crate) mod neigh;
 pub(crate) mod net;
+pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod route;
 pub(crate) mod rx;
+pub(crate) mod sockopt;
 pub(crate) mod sysctl;
+pub(crate) mod tcp;
+pub(crate) mod tcp_connect;
+pub(crate) mod tcp_env;
+pub(crate) mod tcp_ipv4;
+pub(crate) mod tcp_listen;
+pub(crate) mod tcp_ops;
+pub(crate) mod tcp_sockopt;
+pub(crate) mod tcp_timewait;
 pub(crate) mod tx;
+pub(crate) mod udp;

@@ -242,7 +242,13 @@ impl Sock {
     /// (`connect(AF_UNSPEC)`, or after a failure).
     pub fn reset_for_reuse<E: Env>(&mut self, env: &mut E) {
         self.drop_queues(env);
-        let fresh = Sock {
+        *self = self.fresh();
+    }
+
+    /// A connection that has not begun, with what the user has set of this one: what a listener's
+    /// connections start from.
+    pub fn fresh(&self) -> Sock {
+        Sock {
             nonagle: self.nonagle,
             user_mss: self.user_mss,
             keepalive: self.keepalive,
@@ -254,7 +260,11 @@ impl Sock {
             linger2: self.linger2,
             no_fin_wait2: self.no_fin_wait2,
             ..Sock::new()
-        };
-        *self = fresh;
+        }
+    }
+
+    /// TCP_MAXSEG as the user set it, in bytes; 0 if he did not.
+    pub fn user_mss(&self) -> u16 {
+        self.user_mss
     }
 }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Datagrams between a socket and its user: the receive queue, and packets made of a message.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use super::{
+    iov::{
+        Fault,
+        MsgIter, //
+    },
+    sock::Sk,
+    skbuff::{
+        SkBuff,
+        Skb,
+        MAX_HEADER, //
+    },
+};
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    error::{
+        Error,
+        Result, //
+    },
+    ffi::c_int, //
+};
+
+/// Bytes of a datagram that are kept in one piece behind the headers; the rest lies in pages.
+const LINEAR: usize = 4096;
+
+impl Sk {
+    /// Waits for a datagram, as `flags` (`MSG_*`) and the socket's timeout allow, and hands it to `f`. With
+    /// MSG_PEEK it stays in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The socket's error, EAGAIN, EINTR or ERESTARTSYS, and what `f` returns. With receiving shut an empty
+    /// queue is `Ok(None)`.
+    ///
+    /// Mirrors [`__skb_recv_datagram`](srctree/net/core/datagram.c)
+    pub fn recv_datagram<R>(
+        &self,
+        flags: u32,
+        f: impl FnOnce(&SkBuff) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let sk = self.as_ptr();
+        let mut err: c_int = 0;
+        let mut off: c_int = 0;
+        // SAFETY: A live socket, process context; the queue is the socket's.
+        let skb = unsafe {
+            bindings::__skb_recv_datagram(
+                sk,
+                &raw mut (*sk).sk_receive_queue,
+                flags,
+                &mut off,
+                &mut err,
+            )
+        };
+        let Some(skb) = NonNull::new(skb) else {
+            return if err == 0 {
+                Ok(None)
+            } else {
+                Err(Error::from_errno(err))
+            };
+        };
+        // SAFETY: The function gave us a reference; a packet that stays in the queue is not changed by anybody
+        // who has one.
+        let r = f(unsafe { SkBuff::from_ptr(skb.as_ptr()) });
+        // SAFETY: Our reference goes back.
+        unsafe { bindings::skb_free_datagram(sk, skb.as_ptr()) };
+        r.map(Some)
+    }
+
+    /// Whether nothing waits to be received.
+    #[inline]
+    pub fn receive_queue_empty(&self) -> bool {
+        let sk = self.as_ptr();
+        // SAFETY: A live socket; the list's first pointer is read once (`skb_queue_empty_lockless`).
+        unsafe {
+            let head = &raw const (*sk).sk_receive_queue;
+            (&raw const (*head).__bindgen_anon_1.__bindgen_anon_1.next)
+                .read_volatile()
+                .cast_const()
+                == head.cast()
+        }
+    }
+
+    /// Bytes of the first datagram in the receive queue; 0 if there is none.
+    pub fn first_len(&self) -> usize {
+        // SAFETY: A live socket; the function takes the queue's lock.
+        unsafe { bindings::skb_queue_first_len(&raw mut (*self.as_ptr()).sk_receive_queue) as usize }
+    }
+
+    /// Whether a datagram socket has room to send worth waking up for: half the buffer.
+    ///
+    /// Mirrors [`sock_writeable`](srctree/include/net/sock.h)
+    #[inline]
+    pub fn dgram_is_writeable(&self) -> bool {
+        self.wmem_alloc() < self.sndbuf() >> 1
+    }
+
+    /// Makes a packet of `len` bytes of the user's data, with headroom for every header, charged to the
+    /// socket's send buffer; waits for room unless `noblock`. Process context, without the socket's lock.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT, EAGAIN, ENOBUFS, EINTR or ERESTARTSYS, EPIPE when sending is shut, the socket's error.
+    ///
+    /// Mirrors [`ip_make_skb`](srctree/net/ipv4/ip_output.c)
+    pub fn make_skb(&self, msg: &mut MsgIter<'_>, len: usize, noblock: bool) -> Result<Skb> {
+        let linear = len.min(LINEAR);
+        let data_len = len.wrapping_sub(linear);
+        let mut err: c_int = 0;
+        // SAFETY: A live socket, process context.
+        let raw = unsafe {
+            bindings::sock_alloc_send_pskb(
+                self.as_ptr(),
+                MAX_HEADER.wrapping_add(linear) as _,
+                data_len as _,
+                c_int::from(noblock),
+                &mut err,
+                3,
+            )
+        };
+        if raw.is_null() {
+            return Err(Error::from_errno(err));
+        }
+        // SAFETY: A new packet, ours alone, with room for what is reserved.
+        let mut skb = unsafe {
+            (*raw).data = (*raw).data.add(MAX_HEADER);
+            (*raw).tail = (*raw).tail.wrapping_add(MAX_HEADER as u32);
+            Skb::from_raw(raw)
+        };
+        if let Some(b) = skb.put(linear) {
+            msg.copy_from(b)?;
+        }
+        if data_len != 0 {
+            // SAFETY: The packet's pages hold `data_len` bytes, which the function fills.
+            let ret = unsafe {
+                (*raw).data_len = data_len as u32;
+                (*raw).len = (*raw).len.wrapping_add(data_len as u32);
+                bindings::skb_copy_datagram_from_iter(
+                    raw,
+                    linear as c_int,
+                    msg.as_ptr(),
+                    data_len as c_int,
+                )
+            };
+            if ret != 0 {
+                return Err(Fault.into());
+            }
+        }
+        Ok(skb)
+    }
+}
+
+/// Leaves in a received packet what IP_PKTINFO tells: the device it came in by, and our address that it was
+/// sent to, in host order.
+///
+/// Mirrors [`ipv4_pktinfo_prepare`](srctree/net/ipv4/ip_sockglue.c)
+pub fn set_pktinfo(skb: &mut SkBuff, ifindex: u32, spec_dst: u32) {
+    // SAFETY: The packet is ours alone; the control block is large enough and aligned for it.
+    unsafe {
+        let info = (&raw mut (*skb.as_ptr()).cb).cast::<bindings::in_pktinfo>();
+        (*info).ipi_ifindex = ifindex as c_int;
+        (*info).ipi_spec_dst.s_addr = spec_dst.to_be();
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is the same for every type of socket: names, shutdown's bits, options of level SOL_IP.
+//!
+//! An option is either taken, and does what it does on AF_INET, or refused with ENOPROTOOPT; none is
+//! taken and ignored.
+//!
+//! Mirrors [`ip_sockglue.c`](srctree/net/ipv4/ip_sockglue.c)
+
+use crate::{
+    abstractions::{
+        iov::{
+            OptIn,
+            OptOut, //
+        },
+        proto::Protocol,
+        sock::{
+            Sk,
+            Sock, //
+        },
+        socket::Msg, //
+    },
+    bindings,
+};
+use kernel::{
+    error::{
+        code::*,
+        Result, //
+    },
+    ffi::c_int, //
+};
+
+/// getsockname(2) and getpeername(2).
+///
+/// # Errors
+///
+/// ENOTCONN.
+///
+/// Mirrors [`inet_getname`](srctree/net/ipv4/af_inet.c)
+pub(super) fn getname<P: Protocol>(so: &Sock<P>, peer: bool) -> Result<(u32, u16)> {
+    if !peer {
+        let addr = match so.rcv_saddr() {
+            0 => so.saddr(),
+            a => a,
+        };
+        return Ok((addr, so.num()));
+    }
+    let state = u32::from(so.state());
+    let unconnected = state == bindings::TCP_CLOSE
+        || (state == bindings::TCP_SYN_SENT && P::TYPE as u32 == bindings::sock_type_SOCK_STREAM);
+    if so.dport() == 0 || unconnected {
+        return Err(ENOTCONN);
+    }
+    Ok((so.daddr(), so.dport()))
+}
+
+/// The bits of shutdown(2)'s argument.
+///
+/// # Errors
+///
+/// EINVAL.
+pub(super) fn shutdown_bits(how: c_int) -> Result<u8> {
+    match how {
+        // SHUT_RD, SHUT_WR, SHUT_RDWR.
+        0 => Ok(bindings::RCV_SHUTDOWN as u8),
+        1 => Ok(bindings::SEND_SHUTDOWN as u8),
+        2 => Ok(bindings::SHUTDOWN_MASK as u8),
+        _ => Err(EINVAL),
+    }
+}
+
+/// setsockopt(2) of level SOL_IP. Without the socket's lock.
+///
+/// # Errors
+///
+/// ENOPROTOOPT for what RustNet does not do; else as the host.
+pub(super) fn set_ip(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
+    match name as u32 {
+        // All of these are numbers and flags in `struct inet_sock`, which is where we read them.
+        bindings::IP_TOS
+        | bindings::IP_TTL
+        | bindings::IP_MINTTL
+        | bindings::IP_MTU_DISCOVER
+        | bindings::IP_PKTINFO
+        | bindings::IP_RECVTTL
+        | bindings::IP_RECVTOS
+        | bindings::IP_FREEBIND
+        | bindings::IP_MULTICAST_TTL
+        | bindings::IP_BIND_ADDRESS_NO_PORT
+        | bindings::IP_LOCAL_PORT_RANGE => sk.ip_setsockopt(name, val),
+        _ => Err(ENOPROTOOPT),
+    }
+}
+
+/// getsockopt(2) of level SOL_IP. `mtu` tells the MTU of the socket's route, if it has one. Without the
+/// socket's lock.
+///
+/// # Errors
+///
+/// ENOPROTOOPT; ENOTCONN for IP_MTU without a route; EINVAL, EFAULT.
+pub(super) fn get_ip(
+    sk: &Sk,
+    name: c_int,
+    out: &mut OptOut<'_>,
+    mtu: impl FnOnce() -> Option<u32>,
+) -> Result {
+    let flag = |bit| c_int::from(sk.inet_flag(bit));
+    let value = match name as u32 {
+        bindings::IP_TOS => c_int::from(sk.tos()),
+        bindings::IP_TTL => c_int::from(super::inet_sock::ttl(sk)),
+        bindings::IP_MINTTL => c_int::from(sk.min_ttl()),
+        bindings::IP_MTU_DISCOVER => c_int::from(sk.pmtudisc()),
+        bindings::IP_MTU => mtu().ok_or(ENOTCONN)? as c_int,
+        bindings::IP_MULTICAST_TTL => c_int::from(sk.mc_ttl()),
+        bindings::IP_PKTINFO => flag(bindings::INET_FLAGS_PKTINFO),
+        bindings::IP_RECVTTL => flag(bindings::INET_FLAGS_TTL),
+        bindings::IP_RECVTOS => flag(bindings::INET_FLAGS_TOS),
+        bindings::IP_FREEBIND => flag(bindings::INET_FLAGS_FREEBIND),
+        bindings::IP_BIND_ADDRESS_NO_PORT => flag(bindings::INET_FLAGS_BIND_ADDRESS_NO_PORT),
+        bindings::IP_LOCAL_PORT_RANGE => sk.own_port_range() as c_int,
+        _ => return Err(ENOPROTOOPT),
+    };
+    // Programs that grew up with one-byte options get one byte.
+    match u8::try_from(value) {
+        Ok(byte) if (1..4).contains(&out.len()) => out.put_bytes(&[byte]),
+        _ => out.put_int(value),
+    }
+}
+
+/// What control messages of level SOL_IP say: type of service and time to live.
+///
+/// # Errors
+///
+/// EINVAL for another message, or a value out of its range.
+///
+/// Mirrors [`ip_cmsg_send`](srctree/net/ipv4/ip_sockglue.c)
+pub(super) fn control(msg: &Msg<'_>) -> Result<(Option<u8>, Option<u8>)> {
+    let (mut tos, mut ttl) = (None, None);
+    msg.control(bindings::SOL_IP, |ty, data| {
+        let int = || data.first_chunk().map(|b: &[u8; 4]| i32::from_ne_bytes(*b));
+        match ty {
+            bindings::IP_TTL => {
+                let v = int().ok_or(EINVAL)?;
+                if !(1..=255).contains(&v) {
+                    return Err(EINVAL);
+                }
+                ttl = Some(v as u8);
+            }
+            bindings::IP_TOS => {
+                let v = match data {
+                    [b] => i32::from(*b),
+                    _ => int().ok_or(EINVAL)?,
+                };
+                if !(0..=255).contains(&v) {
+                    return Err(EINVAL);
+                }
+                tos = Some(v as u8);
+            }
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    })?;
+    Ok((tos, ttl))
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+//! TCP sockets: what the socket core calls a protocol, around the stack's connection.
+//!
+//! The connection ([`tcp::Sock`]) is the private part of the socket: it belongs to whoever holds the
+//! lock, and every entry into it goes through [`enter`], which afterwards does what the stack only asked
+//! for: publishes what lock-free readers want to know, wakes sleepers, and arms the one timer.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `tcp` | the protocol, entries into the stack, the timer |
+//! | `tcp_env` | what the stack asks for |
+//! | `tcp_ops` | system calls |
+//! | `tcp_connect` | connect(2), disconnecting, closing |
+//! | `tcp_ipv4` | segments |
+//! | `tcp_listen` | listeners, half-open connections, accept(2) |
+//! | `tcp_timewait` | what is left of a connection |
+//! | `tcp_sockopt` | options |
+
+use super::{
+    inet_sock::{
+        self,
+        Inet, //
+    },
+    net::State,
+    ports::{
+        Binding,
+        PortTable, //
+    },
+    route::Route,
+    tcp_env::TcpEnv,
+    tcp_listen::{
+        HalfOpen,
+        ListenerCell, //
+    },
+    tcp_timewait::TimeWait, //
+};
+use crate::{
+    abstractions::{
+        ehash::Table,
+        inet::JIFFY_NS,
+        module_cell::ModuleCell,
+        proto::{
+            Proto,
+            Protocol, //
+        },
+        skbuff::Skb,
+        sock::Sock,
+        sock_lock::Locked, //
+    },
+    bindings,
+    stack::{
+        drop_reason::DropReason,
+        socket::FourTuple,
+        tcp,
+        time::Instant,
+        wire::ipv4::Addr, //
+    },
+};
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU32,
+    Ordering, //
+};
+use kernel::prelude::*;
+
+/// TCP over IPv4.
+pub(crate) struct Tcp;
+
+static PROTO: Proto<Tcp> = Proto::new();
+static TABLE: Table<Tcp> = Table::new();
+/// Who has which TCP port.
+pub(super) static PORTS: ModuleCell<PortTable> = ModuleCell::new();
+
+/// What the lock protects.
+pub(crate) struct Private {
+    /// The connection.
+    pub(super) tp: tcp::Sock,
+    /// When the timer fires at the latest; `None` if it is not armed.
+    pub(super) armed: Option<Instant>,
+    /// The way to the peer.
+    pub(super) route: Option<Route>,
+    /// The socket's port.
+    pub(super) binding: Option<Binding>,
+}
+
+/// What may be read without the lock.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// Bytes that can be read, for poll(2).
+    pub(super) inq: AtomicU32,
+    /// The timer fired while a user owned the socket.
+    deferred: AtomicBool,
+    /// What listen(2) made; it stays when listening ends.
+    pub(super) listener: ListenerCell,
+}
+
+/// The object must not be larger than Linux's `struct tcp_sock`: an idle socket costs no more.
+const _: () = assert!(core::mem::size_of::<Sock<Tcp>>() <= 2432);
+
+impl Protocol for Tcp {
+    const NAME: &'static CStr = c"RUSTNET-TCP";
+    const TYPE: u16 = bindings::sock_type_SOCK_STREAM as u16;
+    const PROTOCOL: u16 = bindings::IPPROTO_TCP as u16;
+
+    type Shared = Shared;
+    type Private = Private;
+    type HalfOpen = HalfOpen;
+    type TimeWait = TimeWait;
+
+    fn proto() -> &'static Proto<Self> {
+        &PROTO
+    }
+
+    fn table() -> &'static Table<Self> {
+        &TABLE
+    }
+
+    fn new_private() -> Private {
+        Private {
+            tp: tcp::Sock::new(),
+            armed: None,
+            route: None,
+            binding: None,
+        }
+    }
+
+    /// Mirrors [`tcp_init_sock`](srctree/net/ipv4/tcp.c)
+    fn init(sk: &Sock<Self>) {
+        let net = sk.net();
+        sk.set_sndbuf(net.tcp_wmem().0);
+        sk.set_rcvbuf(net.tcp_rmem().0);
+        sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
+        sk.use_write_queue();
+    }
+
+    /// Mirrors [`tcp_v4_do_rcv`](srctree/net/ipv4/tcp_ipv4.c)
+    fn backlog_rcv(sk: &mut Locked<'_, Self>, mut skb: Skb) {
+        if let Ok(seg) = tcp::Segment::parse(&mut skb) {
+            do_rcv(sk, skb, &seg);
+        }
+    }
+
+    fn release_cb(sk: &mut Locked<'_, Self>) {
+        let deferred = &sk.sock().shared().deferred;
+        if deferred.load(Ordering::Relaxed) && deferred.swap(false, Ordering::Acquire) {
+            Self::on_timer(sk);
+        }
+    }
+
+    /// Mirrors [`tcp_write_timer`](srctree/net/ipv4/tcp_timer.c)
+    fn on_timer(sk: &mut Locked<'_, Self>) {
+        let mut now = inet_sock::now();
+        // Jiffies are coarse: what is due within the present one is due now, or the timer would only be armed
+        // again for the rest of it.
+        if let Some(at) = sk.private().armed.take() {
+            if at > now && at.since(now).as_nanos() < JIFFY_NS {
+                now = at;
+            }
+        }
+        enter_at(sk, now, |tp, env| tp.on_timer(env));
+    }
+
+    fn defer_timer(sk: &Sock<Self>) {
+        sk.shared().deferred.store(true, Ordering::Release);
+    }
+
+    fn write_space(sk: &Sock<Self>) {
+        sk.stream_write_space();
+    }
+
+    fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {
+        let now = inet_sock::now();
+        enter_at(sk, now, |tp, _env| tp.set_keepalive(now, on));
+    }
+
+    fn destruct(sk: &mut Locked<'_, Self>) {
+        let (p, owned) = sk.split();
+        // No `enter`: a timer armed here would hold what is being freed.
+        let mut env = TcpEnv::new(owned, &mut p.route, &mut p.binding, Instant::ZERO);
+        p.tp.drop_queues(&mut env);
+        inet_sock::put_port(sk);
+    }
+}
+
+impl Inet for Tcp {
+    fn ports() -> Option<&'static PortTable> {
+        PORTS.get()
+    }
+
+    fn binding(p: &mut Private) -> &mut Option<Binding> {
+        &mut p.binding
+    }
+}
+
+/// Enters the stack, and does afterwards what it asked for.
+#[inline]
+pub(super) fn enter<R>(
+    l: &mut Locked<'_, Tcp>,
+    f: impl FnOnce(&mut tcp::Sock, &mut TcpEnv<'_>) -> R,
+) -> R {
+    enter_at(l, inet_sock::now(), f)
+}
+
+/// The same at a time that is known.
+#[inline]
+pub(super) fn enter_at<R>(
+    l: &mut Locked<'_, Tcp>,
+    now: Instant,
+    f: impl FnOnce(&mut tcp::Sock, &mut TcpEnv<'_>) -> R,
+) -> R {
+    let so = l.sock();
+    let (p, sk) = l.split();
+    let Private {
+        tp,
+        armed,
+        route,
+        binding,
+    } = p;
+    let mut env = TcpEnv::new(sk, route, binding, now);
+    let r = f(tp, &mut env);
+    so.shared().inq.store(tp.inq(), Ordering::Release);
+    let sk = env.finish();
+    match tp.next_expiry() {
+        // Armed for an earlier time the timer arms itself again: most deadlines only ever move away.
+        Some(at) => match *armed {
+            Some(have) if have <= at => {}
+            _ => {
+                let wait = at.since(now).as_nanos().div_ceil(JIFFY_NS);
+                sk.reset_timer(wait.max(1) as usize);
+                *armed = Some(at);
+            }
+        },
+        None if armed.is_some() && tp.state == tcp::State::Close => {
+            *armed = None;
+            sk.stop_timer();
+        }
+        None => {}
+    }
+    r
+}
+
+/// A checked segment for a connection whose lock is held.
+#[inline]
+pub(super) fn do_rcv(l: &mut Locked<'_, Tcp>, skb: Skb, seg: &tcp::Segment) {
+    if let Err(reason) = enter(l, |tp, env| tp.v4_do_rcv(env, skb, seg)) {
+        dropped(l, reason);
+    }
+}
+
+#[cold]
+fn dropped(l: &Locked<'_, Tcp>, reason: DropReason) {
+    l.count_drop();
+    if let Some(state) = State::of(l.net()) {
+        state.counts.dropped(reason);
+    }
+}
+
+/// Both ends of the socket's connection, as the socket core knows them.
+#[inline]
+pub(super) fn id(so: &Sock<Tcp>) -> FourTuple {
+    FourTuple {
+        saddr: Addr::from_u32(so.rcv_saddr()),
+        daddr: Addr::from_u32(so.daddr()),
+        sport: so.num(),
+        dport: so.dport(),
+    }
+}
+
+/// Takes the socket out of the look-up tables.
+pub(super) fn unhash(so: &Sock<Tcp>) {
+    if TABLE.remove(so) {
+        if let Some(state) = State::of(so.net()) {
+            state.remove_user();
+        }
+    }
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a TCP connection asks of the world around it.
+//!
+//! Wake-ups are noted and done when the stack has returned ([`TcpEnv::finish`]): only then is published
+//! what the woken will look at.
+
+use super::{
+    inet_sock::{
+        self,
+        Inet, //
+    },
+    net::State as NetState,
+    ports::Binding,
+    route::Route,
+    tcp::{
+        self as glue_tcp,
+        Tcp, //
+    },
+    tcp_timewait,
+    tx, //
+};
+use crate::{
+    abstractions::{
+        inet::random_u32,
+        iov::{
+            Fault,
+            MsgIter, //
+        },
+        proto::Protocol as _,
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
+        sock::{
+            flag,
+            Sock, //
+        },
+        sock_lock::Owned,
+        sock_mem::AppendError, //
+    },
+    bindings,
+    stack::{
+        counters::Counter,
+        env::{
+            Append,
+            Env,
+            Path,
+            Shutdown, //
+        },
+        errno::Errno,
+        tcp::{
+            State,
+            TimeWait, //
+        },
+        time::{
+            Duration,
+            Instant, //
+        },
+        wire::ipv4, //
+    },
+};
+
+/// Something can be read.
+const READY: u8 = 1;
+/// There may be room to write.
+const SPACE: u8 = 2;
+/// The state changed.
+const CHANGE: u8 = 4;
+/// The pending error was set.
+const ERROR: u8 = 8;
+
+/// The surroundings of one connection during one entry into the stack.
+pub(crate) struct TcpEnv<'a> {
+    sk: Owned<'a, Tcp>,
+    route: &'a mut Option<Route>,
+    binding: &'a mut Option<Binding>,
+    now: Instant,
+    wake: u8,
+}
+
+impl<'a> TcpEnv<'a> {
+    #[inline]
+    pub(super) fn new(
+        sk: Owned<'a, Tcp>,
+        route: &'a mut Option<Route>,
+        binding: &'a mut Option<Binding>,
+        now: Instant,
+    ) -> Self {
+        TcpEnv {
+            sk,
+            route,
+            binding,
+            now,
+            wake: 0,
+        }
+    }
+
+    /// The stack has returned: does the wake-ups that it asked for.
+    #[inline]
+    pub(super) fn finish(self) -> Owned<'a, Tcp> {
+        if self.wake != 0 {
+            Self::wake_up(self.sk.sock(), self.wake);
+        }
+        self.sk
+    }
+
+    fn wake_up(sk: &Sock<Tcp>, wake: u8) {
+        if wake & ERROR != 0 {
+            sk.error_report();
+        }
+        if wake & CHANGE != 0 {
+            sk.state_change();
+        }
+        if wake & READY != 0 {
+            sk.data_ready();
+        }
+        if wake & SPACE != 0 && sk.nospace() {
+            sk.stream_write_space();
+        }
+    }
+
+    #[inline]
+    fn net(&self) -> Option<&'a NetState> {
+        NetState::of(self.sk.sock().net())
+    }
+
+    /// The way to the peer, looked up anew if it is outdated.
+    #[inline]
+    fn route(&mut self) -> Result<(&'a NetState, &Route), Errno> {
+        let state = self.net().ok_or(Errno::ENETUNREACH)?;
+        let sk = self.sk.sock();
+        let route = inet_sock::route(state, self.route, || flow(sk))?;
+        Ok((state, route))
+    }
+}
+
+/// The question to the routes for a connection's packets.
+pub(super) fn flow(sk: &Sock<Tcp>) -> crate::stack::ip::route::Flow {
+    inet_sock::flow(sk, ipv4::Addr::from_u32(sk.daddr()))
+}
+
+impl Env for TcpEnv<'_> {
+    #[inline]
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Mirrors [`__ip_queue_xmit`](srctree/net/ipv4/ip_output.c)
+    #[inline]
+    fn queue_xmit(&mut self, mut skb: Skb) -> Result<(), Errno> {
+        let sk = self.sk.sock();
+        let now = self.now;
+        let (state, route) = self.route()?;
+        let mut x = inet_sock::xmit(sk, &glue_tcp::id(sk), ipv4::Protocol::TCP);
+        // RFC 6864: the identification means nothing with DF. Linux counts it all the same, for header
+        // compression (`ip_select_ident_segs`).
+        x.id = sk.next_ip_id(skb.gso_segs().max(1));
+        skb.set_priority(sk.priority());
+        skb.set_mark(sk.mark());
+        sk.set_owner_w(&mut skb);
+        tx::queue_xmit(state, route, skb, &x, sk.as_ptr(), now)
+    }
+
+    fn path(&mut self) -> Option<Path> {
+        let (_, route) = self.route().ok()?;
+        let (features, gso_max_size, gso_max_segs) = route.gso();
+        let mtu = route.mtu();
+        // Without scatter-gather or checksumming the device layer segments in software all the same:
+        // NETIF_F_GSO is always on (`NETIF_F_GSO_SOFTWARE`), unless the user turned it off.
+        let gso = features & bindings::NETIF_F_GSO != 0;
+        Some(Path {
+            mtu,
+            gso_max_size: if gso { gso_max_size } else { mtu },
+            gso_max_segs: if gso { gso_max_segs.max(1) } else { 1 },
+        })
+    }
+
+    #[inline]
+    fn confirm_neigh(&mut self) {
+        if let Some(route) = self.route {
+            route.confirm(self.now);
+        }
+    }
+
+    fn negative_advice(&mut self) {
+        *self.route = None;
+    }
+
+    #[inline]
+    fn alloc_stream(&mut self) -> Option<Skb> {
+        Skb::alloc_stream()
+    }
+
+    #[inline]
+    fn append(&mut self, skb: &mut SkBuff, msg: &mut MsgIter<'_>, max: usize) -> Append {
+        match self.sk.append(skb, msg, max) {
+            Ok(n) => Append::Bytes(n),
+            Err(AppendError::Full) => Append::Full,
+            Err(AppendError::NoMemory) => Append::NoMemory,
+            Err(AppendError::Fault) => Append::Fault,
+        }
+    }
+
+    #[inline]
+    fn copy_out(
+        &mut self,
+        skb: &SkBuff,
+        offset: usize,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+    ) -> Result<(), Fault> {
+        msg.copy_datagram(skb, offset, len)
+    }
+
+    #[inline]
+    fn sndbuf(&self) -> u32 {
+        self.sk.sndbuf()
+    }
+
+    fn set_sndbuf(&mut self, bytes: u32) {
+        let sk = self.sk.sock();
+        if u32::from(sk.userlocks()) & bindings::SOCK_SNDBUF_LOCK == 0 {
+            let max = sk.net().tcp_wmem().1;
+            sk.set_sndbuf(bytes.min(max).max(sk.sndbuf()));
+        }
+    }
+
+    #[inline]
+    fn rcvbuf(&self) -> u32 {
+        self.sk.rcvbuf()
+    }
+
+    fn set_rcvbuf(&mut self, bytes: u32) {
+        let sk = self.sk.sock();
+        if u32::from(sk.userlocks()) & bindings::SOCK_RCVBUF_LOCK == 0 {
+            let max = sk.net().tcp_rmem().1;
+            sk.set_rcvbuf(bytes.min(max).max(sk.rcvbuf()));
+        }
+    }
+
+    #[inline]
+    fn rmem_alloc(&self) -> u32 {
+        self.sk.rmem_alloc()
+    }
+
+    #[inline]
+    fn wmem_queued(&self) -> u32 {
+        self.sk.wmem_queued()
+    }
+
+    #[inline]
+    fn wmem_charge(&mut self, bytes: usize) {
+        self.sk.wmem_charge(bytes);
+    }
+
+    #[inline]
+    fn wmem_uncharge(&mut self, bytes: usize) {
+        self.sk.wmem_uncharge(bytes);
+    }
+
+    #[inline]
+    fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool {
+        self.sk.set_owner_r(skb, force)
+    }
+
+    #[inline]
+    fn rmem_grow(&mut self, bytes: usize) {
+        self.sk.rmem_grow(bytes);
+    }
+
+    #[inline]
+    fn under_memory_pressure(&self) -> bool {
+        Tcp::proto().under_pressure()
+    }
+
+    /// Mirrors [`tcp_set_state`](srctree/net/ipv4/tcp.c)
+    fn set_state(&mut self, state: State) {
+        let sk = self.sk.sock();
+        let counted = |s: u8| s == State::Established as u8 || s == State::CloseWait as u8;
+        if let Some(net) = self.net() {
+            match (counted(sk.state()), counted(state as u8)) {
+                (false, true) => net.counts.event(Counter::CurrEstab),
+                (true, false) => net.counts.events(Counter::CurrEstab, u64::MAX),
+                _ => {}
+            }
+        }
+        sk.set_state(state as u8);
+        if state == State::Close {
+            glue_tcp::unhash(sk);
+            if !inet_sock::port_is_users(sk) {
+                if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
+                    ports.release(b);
+                    sk.set_num(0);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn is_dead(&self) -> bool {
+        self.sk.flag(flag::DEAD)
+    }
+
+    #[inline]
+    fn shutdown(&self) -> Shutdown {
+        Shutdown::from_bits(self.sk.sock().shutdown())
+    }
+
+    fn add_shutdown(&mut self, bits: Shutdown) {
+        let sk = self.sk.sock();
+        sk.set_shutdown(sk.shutdown() | bits.bits());
+        if bits.rcv() {
+            // Reads end here whatever else comes.
+            sk.set_flag(flag::DONE);
+        }
+    }
+
+    fn report_error(&mut self, error: Errno) {
+        self.sk.set_err(error.get());
+        self.wake |= ERROR;
+    }
+
+    fn set_soft_error(&mut self, error: Errno) {
+        self.sk.set_err_soft(error.get());
+    }
+
+    fn soft_error(&self) -> Option<Errno> {
+        Errno::from_positive(self.sk.err_soft())
+    }
+
+    #[inline]
+    fn data_ready(&mut self) {
+        self.wake |= READY;
+    }
+
+    #[inline]
+    fn writer_waits(&self) -> bool {
+        self.sk.nospace()
+    }
+
+    #[inline]
+    fn write_space(&mut self) {
+        self.wake |= SPACE;
+    }
+
+    fn state_change(&mut self) {
+        self.wake |= CHANGE;
+    }
+
+    /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
+    fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
+        tcp_timewait::leave(self.sk.sock(), tw, timeout, self.binding.as_ref());
+    }
+
+    fn done(&mut self) {
+        glue_tcp::unhash(self.sk.sock());
+    }
+
+    #[inline]
+    fn random(&mut self) -> u32 {
+        random_u32()
+    }
+
+    #[inline]
+    fn count(&mut self, event: Counter) {
+        if let Some(state) = self.net() {
+            state.counts.event(event);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+//! System calls on TCP sockets.
+//!
+//! The stack never sleeps: it says what it waits for, this side lets go of it, sleeps, and calls again.
+//!
+//! Mirrors [`tcp.c`](srctree/net/ipv4/tcp.c)
+
+use super::{
+    inet_sock,
+    sockopt,
+    tcp::{
+        self as glue_tcp,
+        Tcp, //
+    },
+    tcp_connect,
+    tcp_listen,
+    tcp_sockopt, //
+};
+use crate::{
+    abstractions::{
+        iov::{
+            OptIn,
+            OptOut, //
+        },
+        sock::{
+            flag,
+            Sock,
+            SockRef, //
+        },
+        sock_lock::{
+            self,
+            UserLock, //
+        },
+        socket::{
+            self,
+            IoctlArg,
+            Msg,
+            RawAddr,
+            Socket,
+            SocketOps, //
+        },
+    },
+    bindings,
+    stack::tcp::{
+        RecvFlags,
+        RecvState,
+        RecvStep,
+        SendFlags,
+        SendStep, //
+    },
+};
+use core::sync::atomic::Ordering;
+use kernel::{
+    error::{
+        code::*,
+        Error,
+        Result, //
+    },
+    ffi::c_int, //
+};
+
+/// Bytes after which a writer lets the backlog be worked off: ACKs open the window that he fills.
+const SEND_CHUNK: usize = 512 * 1024;
+
+impl SocketOps for Tcp {
+    fn release(so: SockRef<Self>) {
+        tcp_connect::release(so);
+    }
+
+    fn bind(so: &Sock<Self>, addr: RawAddr<'_>) -> Result {
+        let mut lock = UserLock::new(so);
+        inet_sock::bind(&mut lock, &addr, |l, port| inet_sock::get_port(l, port))
+    }
+
+    fn connect(sock: &Socket<'_, Self>, addr: RawAddr<'_>, nonblock: bool) -> Result {
+        tcp_connect::connect(sock, addr, nonblock)
+    }
+
+    fn accept(so: &Sock<Self>, nonblock: bool) -> Result<(SockRef<Self>, bool)> {
+        tcp_listen::accept(so, nonblock)
+    }
+
+    fn getname(so: &Sock<Self>, peer: bool) -> Result<(u32, u16)> {
+        sockopt::getname(so, peer)
+    }
+
+    /// Mirrors [`tcp_poll`](srctree/net/ipv4/tcp.c)
+    fn poll(so: &Sock<Self>) -> u32 {
+        let state = u32::from(so.state());
+        if state == bindings::TCP_LISTEN {
+            let ready = so
+                .shared()
+                .listener
+                .as_ref()
+                .is_some_and(|l| l.ready());
+            return if ready {
+                bindings::EPOLLIN | bindings::EPOLLRDNORM
+            } else {
+                0
+            };
+        }
+        let mut mask = 0;
+        let shut = u32::from(so.shutdown());
+        if shut == bindings::SHUTDOWN_MASK || state == bindings::TCP_CLOSE {
+            mask |= bindings::EPOLLHUP;
+        }
+        if shut & bindings::RCV_SHUTDOWN != 0 {
+            mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM | bindings::EPOLLRDHUP;
+        }
+        if !tcp_connect::is_opening(so) {
+            // A buffer that can never hold so much is full enough at half.
+            let target = (so.rcvlowat().max(1) as u32).min((so.rcvbuf() >> 1).max(1));
+            if so.shared().inq.load(Ordering::Acquire) >= target {
+                mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM;
+            }
+            let mut space =
+                shut & bindings::SEND_SHUTDOWN != 0 || so.stream_is_writeable();
+            if !space {
+                so.set_async_nospace();
+                so.set_nospace();
+                // Room that was made before the flag was set has told nobody.
+                space = so.stream_is_writeable();
+            }
+            if space {
+                mask |= bindings::EPOLLOUT | bindings::EPOLLWRNORM;
+            }
+        }
+        if so.err() != 0 {
+            mask |= bindings::EPOLLERR;
+        }
+        mask
+    }
+
+    /// Mirrors [`tcp_ioctl`](srctree/net/ipv4/tcp.c)
+    fn ioctl(so: &Sock<Self>, cmd: u32, arg: IoctlArg<'_>) -> Result<c_int> {
+        let listening = so.state() == bindings::TCP_LISTEN as u8;
+        let mut lock;
+        let value = match cmd {
+            bindings::SIOCINQ | bindings::SIOCOUTQ | bindings::SIOCOUTQNSD if listening => {
+                return Err(EINVAL);
+            }
+            bindings::SIOCINQ => {
+                lock = UserLock::new(so);
+                lock.private().tp.inq()
+            }
+            bindings::SIOCOUTQ => {
+                lock = UserLock::new(so);
+                lock.private().tp.outq()
+            }
+            bindings::SIOCOUTQNSD => {
+                lock = UserLock::new(so);
+                lock.private().tp.outq_nsd()
+            }
+            // There is no urgent data: the mark is nowhere.
+            bindings::SIOCATMARK => return arg.put_int(0),
+            _ => return Ok(arg.host()),
+        };
+        drop(lock);
+        arg.put_int(value as c_int)
+    }
+
+    fn listen(sock: &Socket<'_, Self>, backlog: c_int) -> Result {
+        tcp_listen::listen(sock, backlog)
+    }
+
+    fn shutdown(sock: &Socket<'_, Self>, how: c_int) -> Result {
+        tcp_connect::shutdown(sock, how)
+    }
+
+    fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
+        tcp_sockopt::set(so, level, name, val)
+    }
+
+    fn getsockopt(so: &Sock<Self>, level: c_int, name: c_int, out: &mut OptOut<'_>) -> Result {
+        tcp_sockopt::get(so, level, name, out)
+    }
+
+    /// Mirrors [`tcp_sendmsg`](srctree/net/ipv4/tcp.c)
+    fn sendmsg(so: &Sock<Self>, msg: &mut Msg<'_>, _len: usize) -> Result<usize> {
+        let flags = msg.flags();
+        if flags & (bindings::MSG_OOB | bindings::MSG_FASTOPEN) != 0 {
+            return Err(EOPNOTSUPP);
+        }
+        if msg.has_control() {
+            msg.socket_control(so)?;
+        }
+        let mut lock = UserLock::new(so);
+        let mut copied = 0;
+        match send(&mut lock, msg, flags, &mut copied) {
+            Err(e) if copied == 0 => {
+                let e = socket::stream_error(so, flags, e);
+                if e == EAGAIN && so.wmem_queued() == 0 {
+                    // Whoever waits for the edge must see one.
+                    so.stream_write_space();
+                }
+                Err(e)
+            }
+            _ => Ok(copied),
+        }
+    }
+
+    /// Mirrors [`tcp_recvmsg`](srctree/net/ipv4/tcp.c)
+    fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
+        if flags & bindings::MSG_ERRQUEUE != 0 {
+            // Nothing is ever put there.
+            return Err(EAGAIN);
+        }
+        if flags & bindings::MSG_OOB != 0 {
+            // "Yes this is right!": without urgent data it is EINVAL.
+            return Err(EINVAL);
+        }
+        recv(&mut UserLock::new(so), msg, len, flags)
+    }
+
+    /// Mirrors [`tcp_splice_eof`](srctree/net/ipv4/tcp.c)
+    fn splice_eof(so: &Sock<Self>) {
+        let mut lock = UserLock::new(so);
+        glue_tcp::enter(&mut lock, |tp, env| tp.push_pending_frames(env, false));
+    }
+}
+
+/// Queues all of the message, as far as it goes.
+fn send(
+    lock: &mut UserLock<'_, Tcp>,
+    msg: &mut Msg<'_>,
+    flags: u32,
+    copied: &mut usize,
+) -> Result {
+    let so = lock.sock();
+    let mut timeo = so.sndtimeo(flags & bindings::MSG_DONTWAIT != 0);
+    let more = flags & bindings::MSG_MORE != 0;
+    let eor = flags & bindings::MSG_EOR != 0;
+    if !matches!(
+        u32::from(so.state()),
+        bindings::TCP_ESTABLISHED | bindings::TCP_CLOSE_WAIT
+    ) {
+        lock.wait_connect(&mut timeo)?;
+    }
+    loop {
+        if so.err() != 0 || u32::from(so.shutdown()) & bindings::SEND_SHUTDOWN != 0 {
+            return Err(EPIPE);
+        }
+        let (step, rest) = msg.iter().limited(SEND_CHUNK, |iter, rest| {
+            let flags = SendFlags {
+                more: more || rest != 0,
+                eor: eor && rest == 0,
+            };
+            let step = glue_tcp::enter(lock, |tp, env| tp.sendmsg(env, iter, flags, copied));
+            (step, rest)
+        });
+        match step {
+            SendStep::Done if rest == 0 => return Ok(()),
+            SendStep::Done => lock.flush_backlog(),
+            SendStep::WaitMemory => {
+                so.set_nospace();
+                lock.wait_memory(&mut timeo)?;
+            }
+            SendStep::WaitConnect => lock.wait_connect(&mut timeo)?,
+            SendStep::Error(e) => return Err(inet_sock::error(e)),
+        }
+    }
+}
+
+/// Receives until the target is reached or nothing more can come.
+fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
+    let so = lock.sock();
+    let mut timeo = so.rcvtimeo(flags & bindings::MSG_DONTWAIT != 0);
+    // `sock_rcvlowat`.
+    let target = if flags & bindings::MSG_WAITALL != 0 {
+        len
+    } else {
+        (so.rcvlowat().max(1) as usize).min(len)
+    };
+    let how = RecvFlags {
+        peek: flags & bindings::MSG_PEEK != 0,
+        trunc: flags & bindings::MSG_TRUNC != 0,
+    };
+    let mut st = RecvState::new(target);
+    loop {
+        let step = glue_tcp::enter(lock, |tp, env| {
+            tp.recvmsg(env, &mut msg.iter(), len, how, &mut st)
+        });
+        match step {
+            RecvStep::Done => return Ok(st.copied),
+            RecvStep::Error(_) if st.copied != 0 => return Ok(st.copied),
+            RecvStep::Error(e) => return Err(inet_sock::error(e)),
+            RecvStep::WaitData => {}
+        }
+        let closed = so.state() == bindings::TCP_CLOSE as u8;
+        let ended = u32::from(so.shutdown()) & bindings::RCV_SHUTDOWN != 0;
+        if st.copied != 0 {
+            let interrupted = sock_lock::signal(timeo).is_some();
+            if so.err() != 0 || closed || ended || timeo == 0 || interrupted {
+                return Ok(st.copied);
+            }
+        } else {
+            if so.flag(flag::DONE) {
+                return Ok(0);
+            }
+            match so.take_err() {
+                0 => {}
+                e => return Err(Error::from_errno(-e)),
+            }
+            if ended {
+                return Ok(0);
+            }
+            if closed {
+                // The user reads from a socket that was never connected.
+                return Err(ENOTCONN);
+            }
+            if timeo == 0 {
+                return Err(EAGAIN);
+            }
+            if let Some(e) = sock_lock::signal(timeo) {
+                return Err(e);
+            }
+        }
+        lock.wait_data(&mut timeo);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Options of level SOL_TCP.
+//!
+//! Mirrors [`do_tcp_setsockopt`, `do_tcp_getsockopt`](srctree/net/ipv4/tcp.c)
+
+use super::{
+    inet_sock::error,
+    sockopt,
+    tcp::{
+        self as glue_tcp,
+        Tcp, //
+    },
+    tcp_connect, //
+};
+use crate::{
+    abstractions::{
+        iov::{
+            OptIn,
+            OptOut, //
+        },
+        sock::Sock,
+        sock_lock::UserLock, //
+    },
+    bindings,
+    stack::tcp::Opt, //
+};
+use kernel::{
+    error::{
+        code::*,
+        Result, //
+    },
+    ffi::c_int, //
+};
+
+/// The option whose value is a number.
+fn number(name: c_int) -> Option<Opt> {
+    Some(match name as u32 {
+        bindings::TCP_NODELAY => Opt::NoDelay,
+        bindings::TCP_MAXSEG => Opt::MaxSeg,
+        bindings::TCP_CORK => Opt::Cork,
+        bindings::TCP_KEEPIDLE => Opt::KeepIdle,
+        bindings::TCP_KEEPINTVL => Opt::KeepIntvl,
+        bindings::TCP_KEEPCNT => Opt::KeepCnt,
+        bindings::TCP_SYNCNT => Opt::SynCnt,
+        bindings::TCP_LINGER2 => Opt::Linger2,
+        bindings::TCP_WINDOW_CLAMP => Opt::WindowClamp,
+        bindings::TCP_QUICKACK => Opt::QuickAck,
+        bindings::TCP_USER_TIMEOUT => Opt::UserTimeout,
+        _ => return None,
+    })
+}
+
+/// setsockopt(2).
+///
+/// # Errors
+///
+/// ENOPROTOOPT for what RustNet does not do, EINVAL, EFAULT.
+pub(super) fn set(so: &Sock<Tcp>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
+    match level as u32 {
+        bindings::SOL_TCP => {
+            let opt = number(name).ok_or(ENOPROTOOPT)?;
+            let value = val.get::<c_int>()?;
+            let mut lock = UserLock::new(so);
+            glue_tcp::enter(&mut lock, |tp, env| tp.set_option(env, opt, value)).map_err(error)?;
+            if so.state() == bindings::TCP_LISTEN as u8 {
+                // Connections start from what the listener has now.
+                if let Some(listener) = so.shared().listener.as_ref() {
+                    listener.update(&lock.private().tp);
+                }
+            }
+            Ok(())
+        }
+        bindings::SOL_IP => {
+            sockopt::set_ip(so, name, &val)?;
+            let mut lock = UserLock::new(so);
+            lock.private().route = None;
+            Ok(())
+        }
+        _ => Err(ENOPROTOOPT),
+    }
+}
+
+/// getsockopt(2).
+///
+/// # Errors
+///
+/// ENOPROTOOPT, EINVAL, EFAULT.
+pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_>) -> Result {
+    match level as u32 {
+        bindings::SOL_TCP => {
+            if name as u32 == bindings::TCP_INFO {
+                let mut lock = UserLock::new(so);
+                let info = glue_tcp::enter(&mut lock, |tp, env| tp.info(env));
+                drop(lock);
+                return out.put_bytes(&info.0);
+            }
+            let opt = number(name).ok_or(ENOPROTOOPT)?;
+            let value = {
+                let mut lock = UserLock::new(so);
+                lock.private().tp.option(opt)
+            };
+            out.put_int(value)
+        }
+        bindings::SOL_IP => sockopt::get_ip(so, name, out, || tcp_connect::route_mtu(so)),
+        _ => Err(ENOPROTOOPT),
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is left of a connection: TIME_WAIT, and FIN_WAIT_2 without a user.
+//!
+//! A small object stands in the look-up table in the connection's place, holds its port, and goes when its
+//! timer fires.
+//!
+//! Mirrors [`inet_timewait_sock.c`](srctree/net/ipv4/inet_timewait_sock.c)
+
+use super::{
+    inet_sock::{
+        self,
+        Inet, //
+    },
+    net::State,
+    ports::Binding,
+    tcp::Tcp,
+    tcp_ipv4::{
+        self,
+        Sender, //
+    },
+    tcp_listen::jiffies,
+};
+use crate::{
+    abstractions::{
+        ehash::Found,
+        minisock::{
+            Mini,
+            MiniCache,
+            MiniKind,
+            MiniRef, //
+        },
+        netns::Net,
+        proto::{
+            self,
+            Protocol as _, //
+        },
+        sock::Sock, //
+    },
+    bindings,
+    stack::{
+        counters::Counter,
+        drop_reason::DropReason,
+        socket::FourTuple,
+        tcp::{
+            self,
+            SeqNum,
+            TwAction,
+            TIMEWAIT_LEN, //
+        },
+        time::{
+            Duration,
+            Instant, //
+        },
+    },
+};
+use kernel::prelude::*;
+
+/// The value of a TIME_WAIT object.
+pub(crate) struct TimeWait {
+    tw: tcp::TimeWait,
+    /// The port of the connection: not free before this goes.
+    binding: Option<Binding>,
+}
+
+impl Drop for TimeWait {
+    fn drop(&mut self) {
+        if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
+            ports.release(b);
+        }
+    }
+}
+
+static CACHE: MiniCache<TimeWait> = MiniCache::new();
+
+impl MiniKind for TimeWait {
+    const NAME: &'static CStr = c"rustnet_timewait";
+    const STATE: u8 = bindings::TCP_TIME_WAIT as u8;
+
+    fn cache() -> &'static MiniCache<Self> {
+        &CACHE
+    }
+
+    fn on_timer(mini: &MiniRef<Self>) {
+        if let Some(state) = State::of(mini.net()) {
+            remove(state, mini);
+        }
+    }
+}
+
+/// Leaves `tw` in the table in the place of the socket. Without memory the socket just goes.
+///
+/// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
+pub(super) fn leave(so: &Sock<Tcp>, tw: tcp::TimeWait, timeout: Duration, port: Option<&Binding>) {
+    let net = so.net();
+    let Some(state) = State::of(net) else {
+        return;
+    };
+    let binding = port.and_then(|b| {
+        let mut bound = inet_sock::bound_of(so, false);
+        bound.time_wait = true;
+        Tcp::ports()?.inherit(b, bound).ok()
+    });
+    let name = inet_sock::name(net, &tw.id);
+    let family = proto::family() as u16;
+    let value = TimeWait { tw, binding };
+    let Some(mini) = MiniRef::new(&name, family, so.bound_dev_if(), value) else {
+        state.counts.event(Counter::TcpTimeWaitOverflow);
+        return;
+    };
+    if Tcp::table().replace_by_time_wait(so, &mini, &name) {
+        // One user of the namespace in the place of another.
+        state.counts.event(Counter::TimeWaited);
+        mini.mod_timer(jiffies(timeout));
+    }
+}
+
+/// Takes a TIME_WAIT out of the table and lets its timer go.
+///
+/// Mirrors [`inet_twsk_deschedule_put`](srctree/net/ipv4/inet_timewait_sock.c)
+pub(super) fn remove(state: &State, mini: &MiniRef<TimeWait>) {
+    if Tcp::table().remove_time_wait(mini) {
+        state.remove_user();
+    }
+    mini.del_timer();
+}
+
+/// Whether a new connection of ours between the same ends may take the TIME_WAIT's place, and where its
+/// numbers must then begin. Only on this host's own addresses, as `net.ipv4.tcp_tw_reuse` is by default.
+///
+/// Mirrors [`tcp_twsk_unique`](srctree/net/ipv4/tcp_ipv4.c)
+pub(super) fn reusable(mini: &Mini<TimeWait>, id: &FourTuple, now: Instant) -> Option<SeqNum> {
+    if !id.saddr.is_loopback() && !id.daddr.is_loopback() && id.saddr != id.daddr {
+        return None;
+    }
+    mini.lock().tw.reusable(now)
+}
+
+/// What a segment for a TIME_WAIT calls for.
+pub(super) enum Verdict {
+    /// Drop it.
+    Drop(DropReason),
+    /// It has been answered.
+    Done,
+    /// It opens a new connection, whose numbers of ours must begin there.
+    Syn(SeqNum),
+}
+
+/// A segment for a TIME_WAIT.
+///
+/// Mirrors [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c)
+pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -> Verdict {
+    let (id, action) = {
+        let mut v = mini.lock();
+        (v.tw.id, v.tw.rcv(seg, inet_sock::now()))
+    };
+    let sender = Sender::none(state);
+    match action {
+        TwAction::Drop(reason) => return Verdict::Drop(reason),
+        TwAction::Ack(skb) | TwAction::Fin(skb) => {
+            mini.mod_timer(jiffies(TIMEWAIT_LEN));
+            if !mini.hashed() {
+                // It went meanwhile: its timer would only find that out.
+                mini.del_timer();
+            }
+            tcp_ipv4::send(state, &sender, &id, skb);
+        }
+        TwAction::Syn(floor) => return Verdict::Syn(floor),
+        TwAction::Reset(skb) => {
+            remove(state, mini);
+            if let Some(skb) = skb {
+                state.counts.event(Counter::OutRsts);
+                tcp_ipv4::send(state, &sender, &id, skb);
+            }
+        }
+        TwAction::Kill => remove(state, mini),
+    }
+    Verdict::Done
+}
+
+/// Removes every TIME_WAIT of a namespace, or of all: it goes away, or the module does. Process context;
+/// nothing makes new ones.
+///
+/// Mirrors [`inet_twsk_purge`](srctree/net/ipv4/inet_timewait_sock.c)
+pub(crate) fn purge(net: Option<&Net>) {
+    let table = Tcp::table();
+    let (connected, bound) = table.len();
+    for chain in bound..bound.saturating_add(connected) {
+        let mut n = 0;
+        while let Some(found) = table.nth(chain, n) {
+            match found {
+                Found::TimeWait(mini) if net.is_none_or(|n| n.eq(mini.net())) => {
+                    if table.remove_time_wait(&mini) {
+                        if let Some(state) = State::of(mini.net()) {
+                            state.remove_user();
+                        }
+                    }
+                    mini.del_timer_sync();
+                }
+                _ => n += 1,
+            }
+        }
+    }
+}
