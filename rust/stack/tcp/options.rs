@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! TCP options (3.1, RFC 7323): parsed totally, written in Linux's order.
 
-use super::MAX_WSCALE;
+use crate::stack::wire::tcp::{
+    self as wire,
+    TcpOption, //
+};
 
-const EOL: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
 const WSCALE: u8 = 3;
-const SACK_PERM: u8 = 4;
 const TIMESTAMP: u8 = 8;
 
 /// What the options of one segment say.
@@ -59,46 +60,20 @@ impl Options {
         }
     }
 
-    fn parse_slow(mut bytes: &[u8], syn: bool) -> Options {
+    fn parse_slow(bytes: &[u8], syn: bool) -> Options {
         let mut opts = Options::default();
-        while let Some((&kind, rest)) = bytes.split_first() {
-            match kind {
-                EOL => break,
-                NOP => {
-                    bytes = rest;
-                    continue;
+        for option in wire::Options::new(bytes) {
+            match option {
+                TcpOption::Mss(mss) if syn && mss != 0 => opts.mss = mss,
+                TcpOption::WindowScale(shift) if syn => opts.wscale = Some(shift),
+                TcpOption::SackPermitted if syn => opts.sack_perm = true,
+                TcpOption::Timestamps { tsval, tsecr } => {
+                    opts.saw_tstamp = true;
+                    opts.tsval = tsval;
+                    opts.tsecr = tsecr;
                 }
                 _ => {}
             }
-            let Some(&len) = rest.first() else { break };
-            let len = len as usize;
-            if len < 2 {
-                break;
-            }
-            let Some(body) = bytes.get(2..len) else {
-                break;
-            };
-            match (kind, body) {
-                (MSS, &[hi, lo]) if syn => {
-                    let mss = u16::from_be_bytes([hi, lo]);
-                    if mss != 0 {
-                        opts.mss = mss;
-                    }
-                }
-                // RFC 7323, 2.3: a shift above 14 counts as 14.
-                (WSCALE, &[shift]) if syn => opts.wscale = Some(shift.min(MAX_WSCALE)),
-                (SACK_PERM, &[]) if syn => opts.sack_perm = true,
-                (TIMESTAMP, ts) => {
-                    if let Ok(ts) = <&[u8; 8]>::try_from(ts) {
-                        let t = Options::tstamp(ts);
-                        opts.saw_tstamp = true;
-                        opts.tsval = t.tsval;
-                        opts.tsecr = t.tsecr;
-                    }
-                }
-                _ => {}
-            }
-            bytes = bytes.get(len..).unwrap_or(&[]);
         }
         opts
     }

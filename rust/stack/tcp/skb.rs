@@ -1,69 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! TCP's private notes on a packet buffer, and the flags of a segment.
+//! TCP's private notes on a packet buffer.
 
 use super::seq::SeqNum;
 
-/// The control bits of a segment (RFC 9293, section 3.1), and ECN's (RFC 3168).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Flags(u8);
-
-impl Flags {
-    /// No bit is set.
-    pub const NONE: Flags = Flags(0);
-    /// No more data from the sender.
-    pub const FIN: Flags = Flags(0x01);
-    /// Synchronise sequence numbers.
-    pub const SYN: Flags = Flags(0x02);
-    /// Reset the connection.
-    pub const RST: Flags = Flags(0x04);
-    /// Push.
-    pub const PSH: Flags = Flags(0x08);
-    /// The acknowledgement field is significant.
-    pub const ACK: Flags = Flags(0x10);
-    /// The urgent pointer is significant.
-    pub const URG: Flags = Flags(0x20);
-    /// ECN echo.
-    pub const ECE: Flags = Flags(0x40);
-    /// Congestion window reduced.
-    pub const CWR: Flags = Flags(0x80);
-
-    /// The bits as they stand on the wire.
-    #[inline]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// From the bits on the wire.
-    #[inline]
-    pub const fn from_bits(bits: u8) -> Self {
-        Flags(bits)
-    }
-
-    /// The union of both.
-    #[inline]
-    pub const fn and(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
-
-    /// These bits less those of `other`.
-    #[inline]
-    pub const fn without(self, other: Flags) -> Flags {
-        Flags(self.0 & !other.0)
-    }
-
-    /// Whether any of `other`'s bits is set.
-    #[inline]
-    pub const fn has(self, other: Flags) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Sequence numbers that SYN and FIN occupy.
-    #[inline]
-    pub const fn seq_len(self) -> u32 {
-        (self.0 & 1) as u32 + ((self.0 >> 1) & 1) as u32
-    }
-}
+pub use crate::stack::wire::tcp::Flags;
 
 /// The life of a sent segment as the sender knows it (`TCP_SKB_CB(skb)->sacked`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -23,51 +23,65 @@ pub const CHECK_OFFSET: u16 = 16;
 /// The largest shift count of the window scale option (RFC 7323, 2.3).
 pub const MAX_WSCALE: u8 = 14;
 
-/// The control bits of a segment.
+/// The control bits of a segment (RFC 9293, section 3.1), and ECN's (RFC 3168).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Flags(pub u8);
+pub struct Flags(u8);
 
 impl Flags {
+    /// No bit is set.
+    pub const NONE: Flags = Flags(0);
     /// No more data from the sender.
     pub const FIN: Flags = Flags(0x01);
-    /// Synchronize sequence numbers.
+    /// Synchronise sequence numbers.
     pub const SYN: Flags = Flags(0x02);
     /// Reset the connection.
     pub const RST: Flags = Flags(0x04);
     /// Push.
     pub const PSH: Flags = Flags(0x08);
-    /// The acknowledgement number is meant.
+    /// The acknowledgement field is significant.
     pub const ACK: Flags = Flags(0x10);
-    /// The urgent pointer is meant.
+    /// The urgent pointer is significant.
     pub const URG: Flags = Flags(0x20);
-    /// Congestion was echoed (RFC 3168).
+    /// ECN echo.
     pub const ECE: Flags = Flags(0x40);
-    /// The congestion window was reduced (RFC 3168).
+    /// Congestion window reduced.
     pub const CWR: Flags = Flags(0x80);
 
-    /// Whether all bits of `other` are set.
+    /// The bits as they stand on the wire.
     #[inline]
-    pub const fn contains(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
+    pub const fn bits(self) -> u8 {
+        self.0
     }
 
-    /// Whether any bit of `other` is set.
+    /// From the bits on the wire.
     #[inline]
-    pub const fn intersects(self, other: Flags) -> bool {
-        self.0 & other.0 != 0
+    pub const fn from_bits(bits: u8) -> Self {
+        Flags(bits)
     }
 
-    /// The bits of both.
+    /// The union of both.
     #[inline]
     pub const fn and(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
     }
 
-    /// The bits that are not in `other`.
+    /// These bits less those of `other`.
     #[inline]
     pub const fn without(self, other: Flags) -> Flags {
         Flags(self.0 & !other.0)
+    }
+
+    /// Whether any of `other`'s bits is set.
+    #[inline]
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sequence numbers that SYN and FIN occupy.
+    #[inline]
+    pub const fn seq_len(self) -> u32 {
+        (self.0 & 1) as u32 + ((self.0 >> 1) & 1) as u32
     }
 }
 
@@ -115,7 +129,7 @@ impl Fields {
     /// The control bits.
     #[inline]
     pub const fn flags(&self) -> Flags {
-        Flags(self.0[13])
+        Flags::from_bits(self.0[13])
     }
 
     /// The window, not scaled.
@@ -383,7 +397,7 @@ impl Repr {
             a2,
             a3,
             words.saturating_add(5) << 4,
-            self.flags.0,
+            self.flags.bits(),
             w0,
             w1,
             c0,
