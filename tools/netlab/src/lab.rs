@@ -18,6 +18,7 @@ use anyhow::Result;
 
 use crate::family::Family;
 use crate::ktap::skip;
+use crate::ktap::Sysc;
 use crate::ns::Namespace;
 use crate::sock::Sock;
 
@@ -71,12 +72,12 @@ pub struct End {
 impl End {
     /// A TCP socket of the family, here.
     pub fn tcp(&self, family: Family) -> Result<Sock> {
-        self.ns.enter(|| Sock::tcp(family)).with_context(|| format!("socket({family}, STREAM)"))
+        self.ns.enter(|| Sock::tcp(family)).sys(&format!("socket({family}, STREAM)"))
     }
 
     /// A UDP socket of the family, here.
     pub fn udp(&self, family: Family) -> Result<Sock> {
-        self.ns.enter(|| Sock::udp(family)).with_context(|| format!("socket({family}, DGRAM)"))
+        self.ns.enter(|| Sock::udp(family)).sys(&format!("socket({family}, DGRAM)"))
     }
 
     /// This end's address with a port.

@@ -6,8 +6,13 @@ mod address;
 mod connect;
 mod flags;
 mod load;
+mod modes;
+mod module;
+mod netem;
+mod options;
 mod readiness;
 mod shutdown;
+mod hostile;
 mod info;
 mod socket;
 mod udp;
@@ -34,9 +39,14 @@ pub fn all() -> Vec<Case> {
         readiness::CASES,
         transfer::CASES,
         wire::CASES,
+        options::CASES,
         info::CASES,
         udp::CASES,
         load::CASES,
+        netem::CASES,
+        &hostile::cases(),
+        modes::CASES,
+        module::CASES,
     ]
     .concat()
 }
@@ -55,19 +65,23 @@ pub fn as_nobody<T>(f: impl FnOnce() -> T) -> Result<T> {
     Ok(f())
 }
 
-/// SIOCOUTQ: how much is sent and not acknowledged. Asked by perl, on a copy of the descriptor: Rust
-/// has no safe call for an arbitrary ioctl, perl has had one for ever.
-pub fn outq(sock: &Sock) -> Result<Result<i32, netlab::Errno>> {
+/// Runs a few lines of python3 with a copy of the socket as its standard input, and returns what it
+/// printed: for the calls that have no safe form in Rust.
+pub fn python(sock: &Sock, program: &str) -> Result<String> {
     let copy = std::os::fd::OwnedFd::from(sock.dup().sys("dup")?.into_fd());
-    let ask = r#"my $n = pack("i", -1);
-        if (ioctl(STDIN, 0x5411, $n)) { print unpack("i", $n) } else { print "errno ", $! + 0 }"#;
-    let out = std::process::Command::new("perl").args(["-e", ask]).stdin(copy).output();
-    let Ok(out) = out else { return Err(skip("needs perl")) };
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    Ok(match text.strip_prefix("errno ") {
-        Some(errno) => Err(netlab::Errno(errno.parse()?)),
-        None => Ok(text.parse()?),
-    })
+    let out = std::process::Command::new("python3").args(["-c", program]).stdin(copy).output();
+    let Ok(out) = out else { return Err(skip("needs python3")) };
+    if !out.status.success() {
+        anyhow::bail!("python3: {}", String::from_utf8_lossy(&out.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).trim().to_string())
+}
+
+/// SIOCOUTQ: how much is sent and not acknowledged.
+pub fn outq(sock: &Sock) -> Result<i32> {
+    let ask = "import fcntl, struct\n\
+               print(struct.unpack('i', fcntl.ioctl(0, 0x5411, bytes(4)))[0])";
+    Ok(python(sock, ask)?.parse()?)
 }
 
 /// Puts netem on an end's device, for what it sends.

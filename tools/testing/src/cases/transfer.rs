@@ -101,7 +101,7 @@ fn zero_window(ctx: &Ctx) -> Result<()> {
     server.set(c::SOL_SOCKET, c::SO_RCVBUF, 8192).sys("SO_RCVBUF")?;
     client.set(c::SOL_SOCKET, c::SO_SNDBUF, 16384).sys("SO_SNDBUF")?;
     for round in 0..3 {
-        let total = 2 * MIB;
+        let total = MIB / 8;
         std::thread::scope(|s| {
             let (tx, rx) = std::sync::mpsc::channel();
             let client = &client;

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The table of options against the kernel, and what some of them do.
+
+use anyhow::bail;
+use anyhow::Result;
+use netlab::c;
+use netlab::check;
+use netlab::check_eq;
+use netlab::ktap::errno_name;
+use netlab::ktap::want_errno;
+use netlab::ktap::Sysc;
+use netlab::Errno;
+use netlab::Sock;
+
+use crate::case::Case;
+use crate::case::Ctx;
+use crate::options::Get;
+use crate::options::On;
+use crate::options::Row;
+use crate::options::Set;
+use crate::options::TABLE;
+
+const G: &str = "options";
+
+/// The cases of this file.
+pub const CASES: &[Case] = &[
+    Case::one(G, "SOL_SOCKET_as_the_table_says", |ctx| level(ctx, c::SOL_SOCKET)),
+    Case::one(G, "IPPROTO_IP_as_the_table_says", |ctx| level(ctx, c::IPPROTO_IP)),
+    Case::one(G, "IPPROTO_TCP_as_the_table_says", |ctx| level(ctx, c::IPPROTO_TCP)),
+    Case::one(G, "unknown_level_and_number_ENOPROTOOPT", unknown),
+    Case::one(G, "short_value_EINVAL", short),
+    Case::one(G, "values_out_of_range_EINVAL", out_of_range),
+    Case::one(G, "SO_MARK_without_capability_EPERM", mark),
+    Case::two(G, "SO_BINDTODEVICE_other_device_is_deaf", bindtodevice).veth(),
+    Case::two(G, "SO_ATTACH_FILTER_drops_what_it_refuses", filter),
+    Case::two(G, "SO_REUSEPORT_shares_a_port", reuseport),
+    Case::one(G, "TCP_options_on_UDP", tcp_on_udp),
+];
+
+fn try_row(ctx: &Ctx, row: &Row) -> Result<Option<String>> {
+    let sock = match row.on {
+        On::Tcp => ctx.tcp()?,
+        On::Udp => ctx.lab.a.udp(ctx.family())?,
+    };
+    let (want_set, want_get) = row.expected(ctx.family().is_rustnet());
+    let name = row.name;
+    if want_set != Set::Skip {
+        let set = match sock.setsockopt(row.level, row.number, row.value) {
+            Ok(()) => Set::Ok,
+            Err(Errno(e)) => Set::Err(e),
+        };
+        if set != want_set {
+            let (set, want) = (show_set(set), show_set(want_set));
+            return Ok(Some(format!("set {name}: {set} instead of {want}")));
+        }
+    }
+    let got = sock.getsockopt(row.level, row.number, room(row));
+    let get = match (&got, want_get) {
+        (Err(Errno(e)), _) => Get::Err(*e),
+        (Ok(_), Get::Ok) => Get::Ok,
+        (Ok(v), _) => {
+            let mut word = [0; 4];
+            word[..v.len().min(4)].copy_from_slice(&v[..v.len().min(4)]);
+            Get::Is(i32::from_ne_bytes(word))
+        }
+    };
+    if get != want_get {
+        let (get, want) = (show_get(get), show_get(want_get));
+        return Ok(Some(format!("get {name}: {get} instead of {want}")));
+    }
+    Ok(None)
+}
+
+/// An int's room, unless the option only speaks in structures.
+fn room(row: &Row) -> usize {
+    match row.get {
+        Get::Ok => 64,
+        _ => 4,
+    }
+}
+
+fn show_set(s: Set) -> String {
+    match s {
+        Set::Err(e) => errno_name(e),
+        other => format!("{other:?}"),
+    }
+}
+
+fn show_get(g: Get) -> String {
+    match g {
+        Get::Err(e) => errno_name(e),
+        other => format!("{other:?}"),
+    }
+}
+
+fn level(ctx: &Ctx, level: i32) -> Result<()> {
+    let mut wrong = Vec::new();
+    for row in TABLE.iter().filter(|r| r.level == level) {
+        wrong.extend(try_row(ctx, row)?);
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    Ok(())
+}
+
+fn unknown(ctx: &Ctx) -> Result<()> {
+    let s = ctx.tcp()?;
+    want_errno("SOL_SOCKET 9999", s.set(c::SOL_SOCKET, 9999, 1), c::ENOPROTOOPT)?;
+    want_errno("IPPROTO_IP 9999", s.set(c::IPPROTO_IP, 9999, 1), c::ENOPROTOOPT)?;
+    want_errno("IPPROTO_TCP 9999", s.set(c::IPPROTO_TCP, 9999, 1), c::ENOPROTOOPT)?;
+    want_errno("get IPPROTO_TCP 9999", s.get(c::IPPROTO_TCP, 9999), c::ENOPROTOOPT)?;
+    want_errno("level 250", s.set(250, 1, 1), c::ENOPROTOOPT)
+}
+
+fn short(ctx: &Ctx) -> Result<()> {
+    let s = ctx.tcp()?;
+    want_errno("SO_KEEPALIVE", s.setsockopt(c::SOL_SOCKET, c::SO_KEEPALIVE, &[1]), c::EINVAL)?;
+    want_errno("TCP_NODELAY", s.setsockopt(c::IPPROTO_TCP, c::TCP_NODELAY, &[1]), c::EINVAL)?;
+    want_errno("SO_LINGER", s.setsockopt(c::SOL_SOCKET, c::SO_LINGER, &[1; 4]), c::EINVAL)?;
+    // The IP level has always taken single bytes.
+    s.setsockopt(c::IPPROTO_IP, c::IP_TTL, &[9]).sys("IP_TTL of one byte")?;
+    check_eq!(s.get(c::IPPROTO_IP, c::IP_TTL).sys("IP_TTL")?, 9, "IP_TTL");
+    Ok(())
+}
+
+fn out_of_range(ctx: &Ctx) -> Result<()> {
+    let s = ctx.tcp()?;
+    for (name, level, option, value) in [
+        ("TCP_MAXSEG 10", c::IPPROTO_TCP, c::TCP_MAXSEG, 10),
+        ("TCP_MAXSEG 40000", c::IPPROTO_TCP, c::TCP_MAXSEG, 40000),
+        ("TCP_KEEPIDLE 0", c::IPPROTO_TCP, c::TCP_KEEPIDLE, 0),
+        ("TCP_KEEPIDLE 40000", c::IPPROTO_TCP, c::TCP_KEEPIDLE, 40000),
+        ("TCP_KEEPINTVL 0", c::IPPROTO_TCP, c::TCP_KEEPINTVL, 0),
+        ("TCP_KEEPCNT 200", c::IPPROTO_TCP, c::TCP_KEEPCNT, 200),
+        ("TCP_SYNCNT 0", c::IPPROTO_TCP, c::TCP_SYNCNT, 0),
+        ("TCP_USER_TIMEOUT -1", c::IPPROTO_TCP, c::TCP_USER_TIMEOUT, -1),
+        ("IP_TTL 0", c::IPPROTO_IP, c::IP_TTL, 0),
+        ("IP_TTL 256", c::IPPROTO_IP, c::IP_TTL, 256),
+        ("IP_MTU_DISCOVER 9", c::IPPROTO_IP, c::IP_MTU_DISCOVER, 9),
+    ] {
+        want_errno(name, s.set(level, option, value), c::EINVAL)?;
+    }
+    // What is out of range here is clamped there.
+    s.set(c::IPPROTO_IP, c::IP_TTL, -1).sys("IP_TTL -1, the default")?;
+    check_eq!(s.get(c::IPPROTO_IP, c::IP_TTL).sys("IP_TTL")?, 64, "IP_TTL by default");
+    Ok(())
+}
+
+fn mark(ctx: &Ctx) -> Result<()> {
+    let s = ctx.tcp()?;
+    let as_nobody = crate::cases::as_nobody(|| s.set(c::SOL_SOCKET, c::SO_MARK, 1))?;
+    want_errno("SO_MARK as nobody", as_nobody, c::EPERM)
+}
+
+fn bindtodevice(ctx: &Ctx) -> Result<()> {
+    let (l, addr) = ctx.listener(1)?;
+    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"lo\0").sys("SO_BINDTODEVICE lo")?;
+    want_errno("connect from the wire", ctx.tcp()?.connect(addr), c::ECONNREFUSED)?;
+    let dev = format!("{}\0", ctx.lab.b.dev);
+    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, dev.as_bytes()).sys("SO_BINDTODEVICE")?;
+    ctx.tcp()?.connect(addr).sys("connect through the bound device")?;
+    let odd = l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"nosuch\0");
+    want_errno("no such device", odd, c::ENODEV)
+}
+
+/// A classic filter is a pointer in a structure, which safe code cannot make; python3 does it.
+fn filter(ctx: &Ctx) -> Result<()> {
+    let (a, b) = (ctx.udp()?, ctx.server_udp()?);
+    // One instruction: ret #0, drop everything.
+    let ask = "import socket, struct, ctypes\n\
+               code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))\n\
+               prog = struct.pack('HL', 1, ctypes.addressof(code))\n\
+               s = socket.socket(fileno=0)\n\
+               s.setsockopt(socket.SOL_SOCKET, 26, prog)\n\
+               s.detach()\n";
+    crate::cases::python(&b, ask)?;
+    let to = b.local().sys("name")?;
+    a.sendto(b"filtered", 0, to).sys("sendto")?;
+    b.set(c::SOL_SOCKET, c::SO_DETACH_FILTER, 0).sys("SO_DETACH_FILTER")?;
+    a.sendto(b"passed", 0, to).sys("sendto")?;
+    let mut buf = [0; 9];
+    let n = b.recv(&mut buf, 0).sys("recv")?;
+    check_eq!(&buf[..n], b"passed", "first datagram delivered");
+    Ok(())
+}
+
+fn reuseport(ctx: &Ctx) -> Result<()> {
+    let one = ctx.server_tcp()?;
+    one.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1).sys("SO_REUSEPORT")?;
+    one.bind(ctx.lab.b.at(0)).sys("bind")?;
+    one.listen(16).sys("listen")?;
+    let addr = one.local().sys("name")?;
+    let without = ctx.server_tcp()?;
+    want_errno("bind without it", without.bind(addr), c::EADDRINUSE)?;
+    let two = ctx.server_tcp()?;
+    two.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1).sys("SO_REUSEPORT")?;
+    two.bind(addr).sys("second bind")?;
+    two.listen(16).sys("second listen")?;
+    let mut clients: Vec<Sock> = Vec::new();
+    for _ in 0..12 {
+        let client = ctx.tcp()?;
+        client.connect(addr).sys("connect")?;
+        clients.push(client);
+    }
+    let mut shares = [0; 2];
+    for (share, l) in shares.iter_mut().zip([&one, &two]) {
+        while l.poll(c::POLLIN, std::time::Duration::from_millis(50)).sys("poll")? != 0 {
+            l.accept().sys("accept")?;
+            *share += 1;
+        }
+    }
+    check_eq!(shares[0] + shares[1], 12, "connections accepted by the two listeners");
+    check!(shares[0] > 0 && shares[1] > 0, "one listener got everything: {shares:?}");
+    Ok(())
+}
+
+fn tcp_on_udp(ctx: &Ctx) -> Result<()> {
+    let u = ctx.lab.a.udp(ctx.family())?;
+    want_errno("TCP_NODELAY", u.set(c::IPPROTO_TCP, c::TCP_NODELAY, 1), c::ENOPROTOOPT)?;
+    want_errno("TCP_INFO", u.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 100), c::EOPNOTSUPP)
+}
