@@ -9,6 +9,7 @@ use super::{
         Secrets, //
     },
     inetsw,
+    net::State,
     ports::{
         PortTable,
         Rules, //
@@ -46,7 +47,10 @@ use crate::abstractions::{
     },
 };
 use kernel::{
-    error::Result,
+    error::{
+        code::EAFNOSUPPORT,
+        Result, //
+    },
     ffi::{
         c_int,
         c_long, //
@@ -59,6 +63,8 @@ pub(crate) struct Rustnet;
 
 impl Family for Rustnet {
     fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
+        // The first socket of a namespace has its packets looked at from now on.
+        State::of(new.net()).ok_or(EAFNOSUPPORT)?.activate()?;
         inetsw::create(new, ty, protocol)
     }
 }
