@@ -4,6 +4,7 @@
 //! Mirrors [`inetsw_array`](srctree/net/ipv4/af_inet.c)
 
 use super::{
+    net::State,
     tcp::Tcp,
     udp::Udp, //
 };
@@ -54,6 +55,8 @@ pub(super) fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
     let mut none = ESOCKTNOSUPPORT;
     for row in INETSW.iter().filter(|row| row.ty == ty) {
         if protocol == 0 || protocol == c_int::from(row.protocol) {
+            // From the first socket on packets are claimed.
+            State::of(new.net()).ok_or(ENETDOWN)?.activate()?;
             return (row.make)(new);
         }
         none = EPROTONOSUPPORT;
