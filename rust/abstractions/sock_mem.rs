@@ -429,7 +429,8 @@ impl<P: Protocol> Owned<'_, P> {
         if !merge && n >= bindings::MAX_SKB_FRAGS {
             return Err(AppendError::Full);
         }
-        let len = max.min(frag.size.saturating_sub(frag.offset) as usize);
+        let room = frag.size.saturating_sub(frag.offset) as usize;
+        let len = max.min(room).min(msg.remaining());
         if !self.wmem_schedule(len) {
             return Err(AppendError::NoMemory);
         }
