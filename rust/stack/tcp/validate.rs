@@ -31,8 +31,7 @@ impl Sock {
         // The common case: the next segment in order, nothing unusual about it.
         let plain = !seg.flags.has(Flags::RST.and(Flags::SYN));
         let fresh = !seg.opts.saw_tstamp || seg.opts.tsval.wrapping_sub(self.ts_recent) as i32 >= 0;
-        if plain && fresh && seg.seq == self.rcv_nxt && (seg.len == 0 || self.receive_window() > 0)
-        {
+        if plain && fresh && seg.seq == self.rcv_nxt && seg.len <= self.receive_window() {
             return Ok(());
         }
         self.validate_slow(env, seg)
@@ -47,17 +46,20 @@ impl Sock {
             return Err(DropReason::TcpRfc7323Paws);
         }
         // First, the sequence number.
-        if seg.end_seq.before(self.rcv_wup) {
+        if let Err(reason) = self.sequence(seg) {
+            if rst && self.reset_after_fin(seg) {
+                self.reset(env);
+                return Err(DropReason::TcpReset);
+            }
+            if !rst && reason != DropReason::TcpOldSequence {
+                env.count(Counter::BeyondWindow);
+            }
             self.out_of_window(env, seg);
-            return Err(DropReason::TcpOldSequence);
-        }
-        if seg.seq.after(self.rcv_nxt.add(self.receive_window())) {
-            self.out_of_window(env, seg);
-            return Err(DropReason::TcpInvalidSequence);
+            return Err(reason);
         }
         // Second, RST. RFC 5961, 3.2: only an exact match resets.
         if rst {
-            if seg.seq == self.rcv_nxt {
+            if seg.seq == self.rcv_nxt || self.reset_after_fin(seg) {
                 self.reset(env);
             } else {
                 self.send_challenge_ack(env);
@@ -71,6 +73,47 @@ impl Sock {
             return Err(DropReason::TcpInvalidSyn);
         }
         Ok(())
+    }
+
+    /// Whether the segment lies in the receive window.
+    ///
+    /// Mirrors [`tcp_sequence`](srctree/net/ipv4/tcp_input.c).
+    fn sequence(&self, seg: &Segment) -> Result<(), DropReason> {
+        if seg.end_seq.before(self.rcv_wup) {
+            return Err(DropReason::TcpOldSequence);
+        }
+        let limit = self.rcv_nxt.add(self.receive_window());
+        // Some stacks let their FIN stand behind the window: data_queue decides on it.
+        let end = if seg.flags.has(Flags::FIN) {
+            seg.end_seq.sub(1)
+        } else {
+            seg.end_seq
+        };
+        if !end.after(limit) {
+            return Ok(());
+        }
+        if seg.seq.after(limit) {
+            return Err(DropReason::TcpInvalidSequence);
+        }
+        // A segment that runs over the window is taken only by a reader who has nothing else: a sender
+        // that ignores windows shall not fill the buffer, nor stall for ever.
+        if self.receive_queue.is_empty() {
+            Ok(())
+        } else {
+            Err(DropReason::TcpInvalidEndSequence)
+        }
+    }
+
+    /// Whether a reset with the number of the peer's FIN is meant for now: some send it so after they
+    /// closed.
+    ///
+    /// Mirrors [`tcp_reset_check`](srctree/net/ipv4/tcp_input.c).
+    fn reset_after_fin(&self, seg: &Segment) -> bool {
+        seg.seq == self.rcv_nxt.sub(1)
+            && matches!(
+                self.state,
+                State::CloseWait | State::LastAck | State::Closing
+            )
     }
 
     fn out_of_window<E: Env>(&mut self, env: &mut E, seg: &Segment) {

@@ -561,3 +561,33 @@ fn listen__syn_ack_is_sent_six_times() {
     // tcp_synack_retries = 5: 1 + 2 + 4 + 8 + 16 + 32 s.
     assert_eq!((req.num_timeout, waited), (6, 63));
 }
+
+#[test]
+fn established__data_over_the_windows_edge() {
+    let mut h = established();
+    static BIG: [u8; 40_000] = [1; 40_000];
+    let window = h.sock.receive_window();
+    assert!(window < 80_000);
+    // Into an empty queue it is taken, as Linux does.
+    send!(h, A, seq IRS + 1, ack ISS + 1, data &BIG).unwrap();
+    let nxt = h.sock.rcv_nxt.get();
+    // Behind something that nobody has read yet it is not.
+    let mut result = Ok(());
+    for _ in 0..3 {
+        let seq = h.sock.rcv_nxt.get();
+        result = send!(h, A, seq seq, ack ISS + 1, data &BIG);
+    }
+    assert_eq!(dropped(result), DropReason::TcpInvalidEndSequence);
+    assert!(h.sock.rcv_nxt.get() - nxt <= window);
+    assert!(h.world.counted(Counter::BeyondWindow) > 0);
+    done(h);
+}
+
+#[test]
+fn close_wait__reset_with_the_number_of_the_fin() {
+    for mut h in [close_wait(), last_ack(), closing()] {
+        let _ = send!(h, R, seq IRS + 1);
+        assert_eq!(h.sock.state, State::Close);
+        done(h);
+    }
+}
