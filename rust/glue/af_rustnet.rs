@@ -9,7 +9,6 @@ use super::{
         Secrets, //
     },
     inetsw,
-    net::State,
     ports::{
         PortTable,
         Rules, //
@@ -47,10 +46,7 @@ use crate::abstractions::{
     },
 };
 use kernel::{
-    error::{
-        code::EAFNOSUPPORT,
-        Result, //
-    },
+    error::Result,
     ffi::{
         c_int,
         c_long, //
@@ -63,8 +59,6 @@ pub(crate) struct Rustnet;
 
 impl Family for Rustnet {
     fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
-        // The first socket of a namespace has its packets looked at from now on.
-        State::of(new.net()).ok_or(EAFNOSUPPORT)?.activate()?;
         inetsw::create(new, ty, protocol)
     }
 }
