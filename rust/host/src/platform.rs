@@ -150,9 +150,11 @@ impl Skb {
         Skb::alloc(MAX_HEADER, 0)
     }
 
-    /// Test only: a received packet made of `bytes`.
+    /// Test only: a received packet made of `bytes`. Never fails: the network's memory is not ours.
     pub fn from_bytes(bytes: &[u8]) -> Skb {
+        let planned = FAIL_AFTER.take();
         let mut skb = Skb::alloc(0, bytes.len()).expect("test allocation");
+        FAIL_AFTER.set(planned);
         if let Some(b) = skb.put(bytes.len()) {
             b.copy_from_slice(bytes);
         }

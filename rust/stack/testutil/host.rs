@@ -432,8 +432,9 @@ impl FakeHost {
             let pseudo = checksum::pseudo_header(id.saddr, id.daddr, Protocol::TCP.0, len as u32);
             let check = checksum::finish(checksum::partial(&segment, pseudo));
             segment[16..18].copy_from_slice(&check.to_be_bytes());
-            let mut packet = Skb::alloc(20, len).expect("memory");
-            packet.put(len).expect("tailroom").copy_from_slice(&segment);
+            // Twenty bytes of headroom, where the packet that was cut had its own header.
+            let mut packet = Skb::from_bytes(&[&[0; 20], &segment[..]].concat());
+            packet.pull(20);
             ip::queue_xmit(&mut packet, &x).expect("headroom");
             self.out.push_back(packet.bytes().to_vec());
         }

@@ -7,9 +7,12 @@
 
 mod close;
 mod handshake;
+mod hostile;
+mod memory;
 mod script;
 mod seqnum;
 mod states;
+mod timers;
 mod transfer;
 
 use super::*;
@@ -231,8 +234,7 @@ impl Pair {
                 };
                 let id = client_id().reversed();
                 let mut req = listen::conn_request(&cfg, &seg, id, 0xffff_f000, 77, now);
-                let skb = listen::synack(&mut req, now).expect("memory");
-                self.b.world.out.push_back(skb);
+                self.b.world.out.extend(listen::synack(&mut req, now));
                 self.request = Some(req);
             }
             Some(req) => match listen::check_req(req, &seg, now) {
@@ -244,8 +246,7 @@ impl Pair {
                     let _ = self.b.sock.v4_do_rcv(&mut self.b.world, skb, &seg);
                 }
                 listen::CheckReq::RetransmitSynAck => {
-                    let skb = listen::synack(req, now).expect("memory");
-                    self.b.world.out.push_back(skb);
+                    self.b.world.out.extend(listen::synack(req, now));
                 }
                 listen::CheckReq::Ack(skb) | listen::CheckReq::Reset(Some(skb)) => {
                     self.b.world.out.push_back(skb);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The n-th allocation fails, for every n there is: nothing is lost, nothing stays charged, and the
+//! connection goes on as soon as there is memory again.
+
+use super::script::{
+    done,
+    established, //
+};
+use super::*;
+use crate::platform::{
+    fail_alloc,
+    fail_pending, //
+};
+
+/// Opens, sends `n` bytes each way, closes, and looks for what is left. `failing` says when to plan
+/// the next failure.
+fn life(wire: Wire, n: usize, mut failing: impl FnMut()) -> bool {
+    let mut p = Pair::new(wire, 1);
+    failing();
+    if p.a
+        .sock
+        .connect(&mut p.a.world, client_id(), 0xffff_fff0, 5)
+        .is_err()
+    {
+        assert_eq!(p.a.sock.state, State::Close);
+        assert_eq!(p.a.sock.next_expiry(), None);
+        p.a.world.assert_clean();
+        return false;
+    }
+    let data = pattern(n);
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    let (mut up_written, mut down_written) = (0, 0);
+    let mut idle = 0;
+    while up.len() < n || down.len() < n {
+        failing();
+        for (host, written) in [(&mut p.a, &mut up_written), (&mut p.b, &mut down_written)] {
+            if host.sock.state == State::Established && *written < n {
+                let (k, step) = host.write(&data[*written..]);
+                *written += k;
+                assert!(!matches!(step, SendStep::Error(_)), "{step:?}");
+            }
+        }
+        down.extend(p.a.read(1 << 20).0);
+        up.extend(p.b.read(1 << 20).0);
+        // Writers that wait for memory try again by themselves (sk_stream_wait_memory).
+        idle = if p.step() { 0 } else { idle + 1 };
+        assert!(
+            idle < 100,
+            "stuck at {} and {} of {n}",
+            up.len(),
+            down.len()
+        );
+    }
+    assert!(up == data && down == data);
+    fail_alloc(None);
+    p.finish();
+    true
+}
+
+#[test]
+fn alloc__nth_fails_once() {
+    let mut survived = 0;
+    for n in 0..2000 {
+        let mut planned = false;
+        let ended = life(Wire::clean(), 40_000, || {
+            if !planned {
+                fail_alloc(Some(n));
+                planned = true;
+            }
+        });
+        if fail_pending() {
+            fail_alloc(None);
+            break;
+        }
+        fail_alloc(None);
+        survived += u32::from(ended);
+    }
+    // Every allocation but the SYN's was made to fail, and the connection lived on.
+    assert!(survived > 50, "{survived}");
+}
+
+#[test]
+fn alloc__often_fails() {
+    for seed in 0..40u32 {
+        let mut n = seed;
+        let wire = Wire {
+            loss: 30,
+            reorder: 50,
+            ..Wire::clean()
+        };
+        life(wire, 30_000, || {
+            if !fail_pending() {
+                n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                fail_alloc(Some(n >> 28));
+            }
+        });
+        fail_alloc(None);
+    }
+}
+
+#[test]
+fn sendmsg__no_memory_at_all() {
+    let mut h = established();
+    fail_alloc(Some(0));
+    let (n, step) = h.write(b"hello");
+    fail_alloc(None);
+    assert_eq!((n, step), (0, SendStep::WaitMemory));
+    assert_eq!(h.world.wmem, 0);
+    assert_eq!(h.write(b"hello").0, 5);
+    done(h);
+}
+
+#[test]
+fn sendmsg__full_buffer_waits() {
+    let mut h = established();
+    let data = pattern(1 << 20);
+    let (n, step) = h.write(&data);
+    assert_eq!(step, SendStep::WaitMemory);
+    assert!(n > 10_000 && n < data.len());
+    // Charged by true size, and not much beyond the limit.
+    assert!(h.world.wmem >= h.world.sndbuf as usize);
+    assert!(h.world.wmem <= h.world.sndbuf as usize + 100_000);
+    done(h);
+}
+
+#[test]
+fn rmem__small_segments_cannot_fill_the_machine() {
+    // One byte in a buffer of its own true size: the limit counts true sizes.
+    let mut h = established();
+    for i in 0..10_000u32 {
+        let seg = script::Seg {
+            // Every second byte: nothing joins, nothing is in order.
+            seq: script::IRS + 2 + 2 * i,
+            ack: script::ISS + 1,
+            data: b"x",
+            ..script::Seg::new("PA")
+        };
+        let _ = h.deliver(&seg.bytes());
+        h.world.out.clear();
+        assert!(h.world.rmem.get() <= h.world.rcvbuf as usize + 2048);
+    }
+    done(h);
+}
