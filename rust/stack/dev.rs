@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the stack knows of a device, and the last header of a packet.
+//! What the stack knows of a device, and of how a frame came to it.
 //!
 //! A [`Link`] is a copy, made by glue when it is needed; devices themselves are the kernel's.
 
-use super::drop_reason::DropReason;
 use super::wire::ethernet;
-use crate::platform::SkBuff;
 
 /// Facts about a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,46 +52,9 @@ impl PacketType {
     }
 }
 
-/// Puts the Ethernet header in front of a packet whose data begin with the network header.
-///
-/// Mirrors [`eth_header`](srctree/net/ethernet/eth.c), [`neigh_hh_output`](srctree/include/net/neighbour.h)
-#[inline]
-pub fn hard_header(skb: &mut SkBuff, repr: &ethernet::Repr) -> Result<(), DropReason> {
-    let header = skb
-        .push(repr.buffer_len())
-        .ok_or(DropReason::NeighHhFillfail)?;
-    repr.emit(header);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::Skb;
-    use crate::stack::wire::ethernet::{
-        Addr,
-        EtherType,
-        Packet,
-        Repr, //
-    };
-
-    #[test]
-    fn hard_header__in_front() {
-        let repr = Repr {
-            dst: Addr::BROADCAST,
-            src: Addr([2, 0, 0, 0, 0, 1]),
-            ethertype: EtherType::IPV4,
-        };
-        let mut skb = Skb::alloc(14, 3).unwrap();
-        skb.put(3).unwrap().copy_from_slice(b"abc");
-        hard_header(&mut skb, &repr).unwrap();
-        let p = Packet::new_checked(skb.bytes()).unwrap();
-        assert_eq!((Repr::parse(&p), p.payload()), (repr, &b"abc"[..]));
-        assert_eq!(
-            hard_header(&mut skb, &repr),
-            Err(DropReason::NeighHhFillfail)
-        );
-    }
 
     #[test]
     fn from_bits__all() {

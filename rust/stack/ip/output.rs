@@ -43,7 +43,8 @@ pub struct Xmit {
     pub ttl: u8,
     /// No router may fragment the packet.
     pub dont_fragment: bool,
-    /// Identification: see [`next_ident`] and [`Idents`].
+    /// Identification: a connected socket counts its own packets from a random number on, so that it
+    /// tells nothing of others; for the rest see [`Idents`].
     pub id: u16,
 }
 
@@ -71,17 +72,6 @@ pub fn queue_xmit(skb: &mut SkBuff, x: &Xmit) -> Result<(), DropReason> {
     repr.emit(header);
     skb.reset_network_header();
     Ok(())
-}
-
-/// The identification of the next `segs` packets of a connected socket: counted by the socket alone,
-/// so that it tells nothing of others. `inet_id` began at a random number.
-///
-/// Mirrors [`ip_select_ident_segs`](srctree/include/net/ip.h)
-#[inline]
-pub fn next_ident(inet_id: &mut u16, segs: u16) -> u16 {
-    let id = *inet_id;
-    *inet_id = id.wrapping_add(segs);
-    id
 }
 
 /// Identifications of packets without a connected socket.
@@ -178,13 +168,6 @@ mod tests {
             queue_xmit(&mut skb(20, &big), &XMIT),
             Err(DropReason::PktTooBig)
         );
-    }
-
-    #[test]
-    fn next_ident__wraps() {
-        let mut id = 65_535;
-        assert_eq!(next_ident(&mut id, 3), 65_535);
-        assert_eq!(next_ident(&mut id, 1), 2);
     }
 
     #[test]

@@ -6,9 +6,6 @@
 
 use crate::stack::wire::ipv4::Addr;
 
-/// The first port that needs no privilege (`net.ipv4.ip_unprivileged_port_start`).
-pub const PROT_SOCK: u16 = 1024;
-
 /// The ephemeral ports, both ends included (`net.ipv4.ip_local_port_range`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
