@@ -178,6 +178,13 @@ impl<T: MiniKind> Mini<T> {
         unsafe { AtomicI32::from_ptr(&raw mut (*self.common.get()).skc_refcnt.refs.counter) }
     }
 
+    /// The local port.
+    #[inline]
+    pub fn num(&self) -> u16 {
+        // SAFETY: Alive by the caller's reference; the ports do not change while the object lives.
+        unsafe { (*self.common.get()).__bindgen_anon_3.__bindgen_anon_1.skc_num }
+    }
+
     /// The namespace, which takes the objects out of the table before it goes.
     #[inline]
     pub fn net(&self) -> &Net {

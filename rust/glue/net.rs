@@ -14,7 +14,8 @@ use super::sysctl;
 use crate::abstractions::fib_notifier;
 use crate::abstractions::inet::random_u32;
 use crate::abstractions::lock::Lock;
-use crate::abstractions::netdevice::{Event, Listener, NetDevice, Notifier};
+use crate::abstractions::memory::Array;
+use crate::abstractions::netdevice::{Event, Listener, NetDevice};
 use crate::abstractions::netns::{self, Net, PerNet, Slot};
 use crate::abstractions::nf_hook;
 use crate::abstractions::timer;
@@ -41,6 +42,9 @@ pub(crate) enum Mode {
 /// The bit of [`State::active`] that says [`Mode::Replace`]; the rest counts sockets.
 const REPLACE: u32 = 1 << 31;
 
+/// Numbers in [`State::port_users`].
+const PORT_USERS: usize = 1024;
+
 /// RustNet's part of a namespace.
 pub(crate) struct State {
     /// The namespace.
@@ -48,6 +52,9 @@ pub(crate) struct State {
     /// Mode and number of sockets in one word, for the one question that every packet of the host asks:
     /// is there anything of RustNet's here?
     active: AtomicU32,
+    /// How many users the ports have of which the number leaves a certain rest: answers most packets of
+    /// the host with two loads.
+    port_users: Array<AtomicU32>,
     /// Events and drops.
     pub(crate) counts: Counts,
     /// The host's routes.
@@ -66,8 +73,9 @@ pub(crate) struct State {
     silence: Pin<KBox<Mutex<Option<rx::Silence>>>>,
     /// What `start` registered.
     registered: Lock<Option<Registered>>,
-    /// What claims packets, once there was somebody to claim them for.
-    claims: Pin<KBox<Mutex<Option<Claims>>>>,
+    /// What claims packets. It costs every packet of the host a little, so it is not there in a namespace
+    /// where nobody ever asked for a socket of ours.
+    claims: Pin<KBox<Mutex<Option<nf_hook::Registration>>>>,
     /// Whether there is.
     claiming: AtomicBool,
     /// The ingress hooks by the number of their device.
@@ -81,13 +89,6 @@ struct Registered {
     _proc: proc::Registration,
 }
 
-/// What claims packets for RustNet. It costs every packet of the host a little, so it is not there in a
-/// namespace where nobody ever asked for a socket of ours.
-struct Claims {
-    _local_in: nf_hook::Registration,
-    _devices: Notifier,
-}
-
 static SLOT: Slot<State> = Slot::new();
 
 impl PerNet for State {
@@ -99,6 +100,7 @@ impl PerNet for State {
         Ok(State {
             net,
             active: AtomicU32::new(0),
+            port_users: Array::try_from_fn(PORT_USERS, |_| AtomicU32::new(0))?,
             counts: Counts::new()?,
             fib: Fib::try_new()?,
             fib_state: fib::Mirror::new(),
@@ -160,7 +162,6 @@ impl State {
 
     /// Changes the mode. What is cached of the way of packets is outdated. Process context; sleeps.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
-        self.activate()?;
         let mut silence = self.silence.lock();
         match mode {
             Mode::Replace => {
@@ -192,25 +193,41 @@ impl State {
     fn begin_claims(&self) -> Result {
         let mut claims = self.claims.lock();
         if claims.is_none() {
-            *claims = Some(Claims {
-                _local_in: rx::register(self)?,
-                _devices: Notifier::in_net::<Ports>(self.net)?,
-            });
+            *claims = Some(rx::register(self)?);
             self.claiming.store(true, Ordering::Release);
         }
         Ok(())
     }
 
-    /// A socket that packets may be for has come into the namespace.
+    /// Something that packets to the local port `port` may be for has come into the namespace.
     #[inline]
-    pub(crate) fn add_user(&self) {
+    pub(crate) fn add_user(&self, port: u16) {
+        if let Some(n) = self.port_users(port) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
         self.active.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It has gone.
     #[inline]
-    pub(crate) fn remove_user(&self) {
+    pub(crate) fn remove_user(&self, port: u16) {
+        if let Some(n) = self.port_users(port) {
+            n.fetch_sub(1, Ordering::Relaxed);
+        }
         self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn port_users(&self, port: u16) -> Option<&AtomicU32> {
+        self.port_users.get(usize::from(port) % PORT_USERS)
+    }
+
+    /// Whether packets to the local port `port` may be for one of ours. Ports share answers, so a yes says
+    /// little; a no is for sure.
+    #[inline]
+    pub(super) fn may_have_port(&self, port: u16) -> bool {
+        self.port_users(port)
+            .is_some_and(|n| n.load(Ordering::Relaxed) != 0)
     }
 
     /// What an address is to this host.
@@ -259,8 +276,8 @@ fn random_key() -> Key {
     Key([half(), half()])
 }
 
-/// Follows the devices of a namespace whose packets are claimed.
-struct Ports;
+/// Follows the devices of a namespace in [`Mode::Replace`].
+pub(super) struct Ports;
 
 impl Listener for Ports {
     fn event(dev: &NetDevice, event: Event) {
@@ -271,8 +288,8 @@ impl Listener for Ports {
         match event {
             Event::Register => {
                 if state.add_ingress(dev).is_err() {
-                    // Packets are then claimed where the host delivers them.
-                    pr_warn!("no early claim on device {}\n", at);
+                    // Its packets are then heard as those of a bridge are.
+                    pr_warn!("no ingress hook on device {}\n", at);
                 }
             }
             Event::Unregister => {

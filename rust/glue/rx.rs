@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Received frames: which of them are RustNet's, and taking them from the host.
 //!
-//! In: frames at a device's ingress hook ([`Ingress`]), packets that the host is about to deliver
-//! ([`LocalIn`]), frames of protocols that RustNet speaks ([`Ipv4`], [`Arp`]). Out: packets for a socket
-//! ([`demux`]) or for the neighbour table.
+//! In `coexist` packets are claimed where the host delivers to itself ([`LocalIn`]), before its filters,
+//! which are then walked by us. By then the host has put fragments together, undone NAT, and found that
+//! the packet is for this host and comes from where it claims to be: a claim needs to ask about the
+//! socket alone. The hook is passed by every packet of the host, so it first asks a small table whether
+//! anybody here has the packet's port at all.
 //!
-//! In `coexist` a packet is claimed in one of two places. *Early*, before any host protocol sees it: an
-//! unfragmented packet of one of our connections, found by all four numbers. Nothing has to be asked
-//! about its way, for the connection proves it. This is only done where no hook of netfilter could have
-//! had a say. *Late*, where the host delivers to itself: everything else, after the host has put
-//! fragments together, undone NAT, run its filters, and found that the packet is for this host and
-//! from where it claims to be.
+//! A claim at the device's ingress hook would spare our packets the host's IP layer, but every packet of
+//! the host would pay for two hooks instead of one: more than the two per cent that it may cost it.
 //!
-//! In `replace` every IPv4 and ARP frame is taken early.
+//! In `replace` every IPv4 frame is taken at the device's ingress hook ([`Ingress`]) and the host's
+//! own handlers are silenced ([`Silence`]). ARP is heard in both modes ([`Arp`]).
 
 use super::demux;
-use super::filter;
 use super::ip_input;
 use super::neigh;
-use super::net::{Mode, State};
-use crate::abstractions::netdevice::NetDevice;
+use super::net::{Mode, Ports, State};
+use crate::abstractions::netdevice::{NetDevice, Notifier};
 use crate::abstractions::netns::Net;
 use crate::abstractions::nf_hook::{self, Hook, Passing, Point};
 use crate::abstractions::packet_type::{Handler, PacketType};
-use crate::abstractions::skb_meta::{PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST};
+use crate::abstractions::skb_meta::{PACKET_BROADCAST, PACKET_MULTICAST};
 use crate::abstractions::skbuff::{SkBuff, Skb};
 use crate::stack::counters::Counter;
 use crate::stack::ip;
@@ -34,85 +32,26 @@ use kernel::error::Result;
 const ETH_P_IP: u16 = EtherType::IPV4.0;
 const ETH_P_ARP: u16 = EtherType::ARP.0;
 
-/// Where frames of a device enter.
+/// Where frames of a device enter, in `replace`. What a device above this one is to see first is left to
+/// that device's own hook.
 pub(crate) struct Ingress;
 
 impl Hook for Ingress {
-    #[inline]
     fn call(net: &Net, packet: &mut Passing<'_>) {
-        let Some(state) = State::of(net) else {
+        if packet.skb().protocol() != ETH_P_IP || packet.skb().vlan_tag_present() {
+            return;
+        }
+        let Some(dev) = packet.input().filter(|d| !d.has_rx_handler()) else {
             return;
         };
-        if state.idle() {
+        let Some(state) = State::of(net).filter(|s| s.mode() == Mode::Replace) else {
             return;
-        }
-        match state.mode() {
-            Mode::Coexist => claim_early(state, packet),
-            Mode::Replace => take_all(state, packet),
-        }
-    }
-}
-
-/// Takes a frame of one of our connections.
-#[inline]
-fn claim_early(state: &State, packet: &mut Passing<'_>) {
-    let skb = packet.skb();
-    if skb.protocol() != ETH_P_IP
-        || skb.pkt_type() != PACKET_HOST
-        || skb.vlan_tag_present()
-        || packet.shared()
-    {
-        return;
-    }
-    let Some(dev) = packet.input() else {
-        return;
-    };
-    // A hook before the host's delivery may change or refuse the packet: leave it to run first. Ours is
-    // the one hook where the host delivers.
-    if dev.has_rx_handler()
-        || nf_hook::count(state.net, Point::PreRouting) != 0
-        || nf_hook::count(state.net, Point::LocalIn) > 1
-    {
-        return;
-    }
-    let Some(key) = key(skb, dev.ifindex()) else {
-        return;
-    };
-    let Some(found) = demux::connected(state, &key) else {
-        return;
-    };
-    let Some(mut skb) = packet.take() else {
-        return;
-    };
-    match ip::rcv(&mut skb, |c| state.counts.event(c)) {
-        Ok(header) => {
+        };
+        if let Some(mut skb) = packet.take() {
             prepare(&mut skb);
-            state.counts.event(Counter::IpInDelivers);
-            ip::input::deliver_finish(&mut skb, &header);
-            found.rcv(state, &header, skb);
+            ip_input::rcv(state, dev, skb);
         }
-        Err(reason) => state.counts.drop(skb, reason),
     }
-}
-
-/// The ends of an unfragmented packet of a transport; `None` for anything that is not one for sure.
-#[inline]
-fn key(skb: &SkBuff, ifindex: u32) -> Option<demux::Key> {
-    let linear = skb.linear();
-    let fields = Fields::new_checked(linear.first_chunk::<HEADER_LEN>()?).ok()?;
-    let protocol = fields.protocol();
-    if fields.is_fragment() || !(protocol == Protocol::TCP || protocol == Protocol::UDP) {
-        return None;
-    }
-    let ports = linear.get(fields.header_len()..)?.first_chunk::<4>()?;
-    Some(demux::Key {
-        protocol,
-        saddr: fields.saddr(),
-        daddr: fields.daddr(),
-        sport: u16::from_be_bytes([ports[0], ports[1]]),
-        dport: u16::from_be_bytes([ports[2], ports[3]]),
-        ifindex,
-    })
 }
 
 /// Makes a packet forget whom it was with before: the sender's socket and route (on a device that
@@ -124,21 +63,6 @@ fn prepare(skb: &mut SkBuff) {
     skb.orphan();
     skb.dst_drop();
     skb.nf_reset_ct();
-}
-
-/// Takes every IPv4 frame, in `replace`. What a device above this one is to see first is left to that
-/// device's own hook; ARP is taken where the host takes it in ([`ArpIn`]).
-fn take_all(state: &State, packet: &mut Passing<'_>) {
-    if packet.skb().protocol() != ETH_P_IP || packet.skb().vlan_tag_present() {
-        return;
-    }
-    let Some(dev) = packet.input().filter(|d| !d.has_rx_handler()) else {
-        return;
-    };
-    if let Some(mut skb) = packet.take() {
-        prepare(&mut skb);
-        ip_input::rcv(state, dev, skb);
-    }
 }
 
 /// Keeps the host's IPv4 from packets of a namespace in `replace` that came another way: those that a
@@ -169,6 +93,7 @@ impl Hook for ArpIn {
 
 /// What keeps the host quiet in `replace`.
 pub(super) struct Silence {
+    _devices: Notifier,
     _ipv4: PacketType,
     _pre_routing: nf_hook::Registration,
     _arp_in: nf_hook::Registration,
@@ -178,6 +103,7 @@ impl Silence {
     /// Process context; sleeps.
     pub(super) fn new(net: &'static Net) -> Result<Self> {
         Ok(Silence {
+            _devices: Notifier::in_net::<Ports>(net)?,
             _pre_routing: nf_hook::Registration::ipv4::<PreRouting>(
                 net,
                 Point::PreRouting,
@@ -189,7 +115,7 @@ impl Silence {
     }
 }
 
-/// The late claim: where the host delivers to itself.
+/// Where the host delivers to itself.
 pub(crate) struct LocalIn;
 
 impl Hook for LocalIn {
@@ -198,50 +124,85 @@ impl Hook for LocalIn {
         let Some(state) = State::of(net) else {
             return;
         };
-        // A packet that RustNet walks through the hooks is its own already.
-        if state.idle() || packet.is_ours() {
-            return;
-        }
-        let ifindex = packet.input().map_or(0, NetDevice::ifindex);
-        let skb = packet.skb();
-        let pkt_type = skb.pkt_type();
-        if pkt_type == PACKET_BROADCAST || pkt_type == PACKET_MULTICAST {
-            return demux_group(state, packet, ifindex);
-        }
-        let linear = skb.linear();
-        let is_icmp = linear.get(9).is_some_and(|p| *p == Protocol::ICMP.0);
-        if is_icmp {
-            return claim_icmp(state, packet, ifindex);
-        }
-        let Some(key) = key(skb, ifindex) else {
+        let linear = packet.skb().linear();
+        let Some(header) = linear.first_chunk::<HEADER_LEN>() else {
             return;
         };
-        let Some(found) = demux::any(state, &key) else {
-            return;
-        };
-        let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
-            return;
-        };
-        match ip::rcv(&mut skb, |c| state.counts.event(c)) {
-            Ok(header) => {
-                prepare(&mut skb);
-                state.counts.event(Counter::IpInDelivers);
-                ip::input::deliver_finish(&mut skb, &header);
-                found.rcv(state, &header, skb);
+        // The host has checked the header. The port is where it says, unless the packet's headers are
+        // still in fragments, or it is ICMP.
+        let at = usize::from(header[0] & 0xf).wrapping_mul(4).wrapping_add(2);
+        if let Some([p0, p1]) = linear.get(at..).and_then(|b| b.first_chunk::<2>()) {
+            let known = state.may_have_port(u16::from_be_bytes([*p0, *p1]));
+            if !known && header[9] != Protocol::ICMP.0 {
+                return;
             }
-            Err(reason) => state.counts.drop(skb, reason),
         }
+        claim(state, packet);
     }
+}
+
+/// Takes a packet that is for one of our sockets.
+fn claim(state: &State, packet: &mut Passing<'_>) {
+    // A packet that RustNet walks through the hooks is its own already.
+    if state.idle() || packet.is_ours() || packet.shared() {
+        return;
+    }
+    let ifindex = packet.input().map_or(0, NetDevice::ifindex);
+    let Some(linear) = packet.skb_mut().may_pull(HEADER_LEN) else {
+        return;
+    };
+    if linear.get(9) == Some(&Protocol::ICMP.0) {
+        return claim_icmp(state, packet, ifindex);
+    }
+    let Some(key) = key(packet.skb_mut(), ifindex) else {
+        return;
+    };
+    let pkt_type = packet.skb().pkt_type();
+    if pkt_type == PACKET_BROADCAST || pkt_type == PACKET_MULTICAST {
+        return demux_group(state, packet, &key);
+    }
+    let Some(found) = demux::any(state, &key) else {
+        return;
+    };
+    let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
+        return;
+    };
+    match ip::rcv(&mut skb, |c| state.counts.event(c)) {
+        Ok(header) => {
+            prepare(&mut skb);
+            state.counts.event(Counter::IpInDelivers);
+            ip::input::deliver_finish(&mut skb, &header);
+            found.rcv(state, &header, skb);
+        }
+        Err(reason) => state.counts.drop(skb, reason),
+    }
+}
+
+/// The ends of a packet of a transport, which begins with its IP header; `None` for anything else.
+#[inline]
+fn key(skb: &mut SkBuff, ifindex: u32) -> Option<demux::Key> {
+    let fields = Fields::new_checked(skb.may_pull(HEADER_LEN)?.first_chunk::<HEADER_LEN>()?).ok()?;
+    let protocol = fields.protocol();
+    if fields.is_fragment() || !(protocol == Protocol::TCP || protocol == Protocol::UDP) {
+        return None;
+    }
+    let at = fields.header_len();
+    let ports = skb.may_pull(at.wrapping_add(4))?.get(at..)?.first_chunk::<4>()?;
+    Some(demux::Key {
+        protocol,
+        saddr: fields.saddr(),
+        daddr: fields.daddr(),
+        sport: u16::from_be_bytes([ports[0], ports[1]]),
+        dport: u16::from_be_bytes([ports[2], ports[3]]),
+        ifindex,
+    })
 }
 
 /// A datagram to everybody or to a group: each of our sockets that wants it gets a copy, and so do the
 /// host's.
 #[cold]
-fn demux_group(state: &State, packet: &Passing<'_>, ifindex: u32) {
-    let Some(key) = key(packet.skb(), ifindex) else {
-        return;
-    };
-    if key.protocol != Protocol::UDP || !demux::wants_group(state, &key) {
+fn demux_group(state: &State, packet: &Passing<'_>, key: &demux::Key) {
+    if key.protocol != Protocol::UDP || !demux::wants_group(state, key) {
         return;
     }
     let Some(mut skb) = packet.copy() else {
@@ -252,7 +213,7 @@ fn demux_group(state: &State, packet: &Passing<'_>, ifindex: u32) {
             prepare(&mut skb);
             state.counts.event(Counter::IpInDelivers);
             ip::input::deliver_finish(&mut skb, &header);
-            demux::rcv_group(state, &key, &header, skb);
+            demux::rcv_group(state, key, &header, skb);
         }
         Err(reason) => state.counts.drop(skb, reason),
     }
@@ -281,7 +242,7 @@ fn claim_icmp(state: &State, packet: &mut Passing<'_>, ifindex: u32) {
     }
 }
 
-/// Registers the late claim of a namespace, before every hook of the host's filters: they are walked
+/// Registers the claim of a namespace, before every hook of the host's filters: they are walked
 /// afterwards, by us.
 pub(crate) fn register(state: &State) -> Result<nf_hook::Registration> {
     nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MIN)

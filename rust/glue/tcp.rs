@@ -270,7 +270,7 @@ pub(super) fn id(so: &Sock<Tcp>) -> FourTuple {
 pub(super) fn unhash(so: &Sock<Tcp>) {
     if TABLE.remove(so) {
         if let Some(state) = State::of(so.net()) {
-            state.remove_user();
+            state.remove_user(so.num());
         }
     }
 }

@@ -242,7 +242,7 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
         });
         if done {
             if floor.get().is_none() {
-                state.add_user();
+                state.add_user(port);
             }
             so.set_num(port);
         }

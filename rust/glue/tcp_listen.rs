@@ -207,7 +207,7 @@ fn give_up(mini: &MiniRef<HalfOpen>, listener: &Sock<Tcp>) {
         mini.del_timer();
         left(listener);
         if let Some(state) = State::of(listener.net()) {
-            state.remove_user();
+            state.remove_user(mini.num());
             state.counts.event(Counter::AttemptFails);
         }
     }
@@ -334,7 +334,7 @@ pub(super) fn listen(sock: &Socket<'_, Tcp>, backlog: c_int) -> Result {
     so.set_state(bindings::TCP_LISTEN as u8);
     if Tcp::table().insert_bound(so, inet_sock::bound_hash(so.net(), so.num())) {
         if let Some(state) = State::of(so.net()) {
-            state.add_user();
+            state.add_user(so.num());
         }
     }
     Ok(())
@@ -484,7 +484,7 @@ pub(super) fn conn_request(
         // Another CPU took the same SYN.
         return Err(DropReason::TcpOldSequence);
     }
-    state.add_user();
+    state.add_user(id.sport);
     listener.qlen.fetch_add(1, Ordering::Relaxed);
     mini.mod_timer(jiffies(after));
     if let Some(skb) = synack {

@@ -119,7 +119,7 @@ pub(super) fn leave(so: &Sock<Tcp>, tw: tcp::TimeWait, timeout: Duration, port: 
 /// Mirrors [`inet_twsk_deschedule_put`](srctree/net/ipv4/inet_timewait_sock.c)
 pub(super) fn remove(state: &State, mini: &MiniRef<TimeWait>) {
     if Tcp::table().remove_time_wait(mini) {
-        state.remove_user();
+        state.remove_user(mini.num());
     }
     mini.del_timer();
 }
@@ -191,7 +191,7 @@ pub(crate) fn purge(net: Option<&Net>) {
                 Found::TimeWait(mini) if net.is_none_or(|n| n.eq(mini.net())) => {
                     if table.remove_time_wait(&mini) {
                         if let Some(state) = State::of(mini.net()) {
-                            state.remove_user();
+                            state.remove_user(mini.num());
                         }
                     }
                     mini.del_timer_sync();

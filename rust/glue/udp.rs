@@ -51,6 +51,8 @@ use crate::{
             UserLock, //
         },
         socket::{
+            Cookie,
+            End,
             IoctlArg,
             Msg,
             RawAddr,
@@ -178,7 +180,7 @@ fn hash(so: &Sock<Udp>) {
     };
     if done {
         if let Some(state) = State::of(net) {
-            state.add_user();
+            state.add_user(so.num());
         }
     }
 }
@@ -187,7 +189,7 @@ fn hash(so: &Sock<Udp>) {
 fn unhash(so: &Sock<Udp>) {
     if TABLE.remove(so) {
         if let Some(state) = State::of(so.net()) {
-            state.remove_user();
+            state.remove_user(so.num());
         }
     }
 }
@@ -318,8 +320,8 @@ impl SocketOps for Udp {
         Err(EOPNOTSUPP)
     }
 
-    fn getname(so: &Sock<Self>, peer: bool) -> Result<(u32, u16)> {
-        sockopt::getname(so, peer)
+    fn getname(so: &Sock<Self>, end: End) -> Result<(u32, u16)> {
+        sockopt::getname(so, end)
     }
 
     /// Mirrors [`datagram_poll`](srctree/net/core/datagram.c)
@@ -394,7 +396,8 @@ impl SocketOps for Udp {
                 };
                 sockopt::get_ip(so, name, out, mtu)
             }
-            _ => Err(ENOPROTOOPT),
+            // As the host: reading is not supported, writing has no such option.
+            _ => Err(EOPNOTSUPP),
         }
     }
 
@@ -425,11 +428,14 @@ impl SocketOps for Udp {
         if len > udp::output::MAX_DATA {
             return Err(EMSGSIZE);
         }
-        let mut mark = (so.mark(), so.priority());
+        let mut cookie = Cookie {
+            mark: so.mark(),
+            priority: so.priority(),
+            transmit_time: 0,
+        };
         let mut tos_ttl = (None, None);
         if msg.has_control() {
-            let cookie = msg.socket_control(so)?;
-            mark = (cookie.mark, cookie.priority);
+            cookie = msg.socket_control(so)?;
             tos_ttl = sockopt::control(msg)?;
         }
         let noblock = flags & bindings::MSG_DONTWAIT != 0;
@@ -457,8 +463,11 @@ impl SocketOps for Udp {
             return Err(EMSGSIZE);
         }
         udp::output::send_skb(&mut skb, id, true).map_err(error)?;
-        skb.set_mark(mark.0);
-        skb.set_priority(mark.1);
+        skb.set_mark(cookie.mark);
+        skb.set_priority(cookie.priority);
+        if cookie.transmit_time != 0 {
+            dgram::set_delivery_time(so, &mut skb, cookie.transmit_time);
+        }
         let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP);
         if id.daddr.is_multicast() {
             x.ttl = so.mc_ttl();
@@ -484,16 +493,17 @@ impl SocketOps for Udp {
             // Nothing is ever put there.
             return Err(EAGAIN);
         }
-        let got = so.recv_datagram(flags, |skb| {
+        let got = so.recv_datagram(flags, |skb, off| {
             let ulen = skb.len();
-            let copied = ulen.min(len);
+            let copied = ulen.saturating_sub(off).min(len);
             if copied < ulen {
                 msg.add_flags(bindings::MSG_TRUNC);
             }
-            msg.iter().copy_datagram(skb, 0, copied)?;
+            msg.iter().copy_datagram(skb, off, copied)?;
             let (addr, port) = source(skb).unwrap_or_default();
             msg.set_name(addr.to_u32(), port);
             msg.recv_control(so, skb, HEADER_LEN);
+            so.move_peek_off(flags, copied);
             Ok(if flags & bindings::MSG_TRUNC != 0 {
                 ulen
             } else {
@@ -552,8 +562,10 @@ fn queue_rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) {
     let iif = skb.iif();
     dgram::set_pktinfo(&mut skb, iif, header.daddr.to_u32());
     if let Err(skb) = so.queue_rcv_skb(skb) {
+        // The socket has counted it already.
         state.counts.event(Counter::UdpRcvbufErrors);
-        drop(skb, DropReason::SocketRcvbuff);
+        state.counts.event(Counter::UdpInErrors);
+        state.counts.drop(skb, DropReason::SocketRcvbuff);
     }
 }
 
