@@ -30,7 +30,7 @@ const LINEAR: usize = 4096;
 
 impl Sk {
     /// Waits for a datagram, as `flags` (`MSG_*`) and the socket's timeout allow, and hands it to `f`. With
-    /// MSG_PEEK it stays in the queue.
+    /// MSG_PEEK it stays in the queue, and SO_PEEK_OFF says from where in it to read.
     ///
     /// # Errors
     ///
@@ -41,11 +41,12 @@ impl Sk {
     pub fn recv_datagram<R>(
         &self,
         flags: u32,
-        f: impl FnOnce(&SkBuff) -> Result<R>,
+        f: impl FnOnce(&SkBuff, usize) -> Result<R>,
     ) -> Result<Option<R>> {
         let sk = self.as_ptr();
         let mut err: c_int = 0;
-        let mut off: c_int = 0;
+        // SAFETY: A live socket.
+        let mut off = unsafe { bindings::sk_peek_offset(sk, flags as c_int) };
         // SAFETY: A live socket, process context; the queue is the socket's.
         let skb = unsafe {
             bindings::__skb_recv_datagram(
@@ -65,10 +66,33 @@ impl Sk {
         };
         // SAFETY: The function gave us a reference; a packet that stays in the queue is not changed by anybody
         // who has one.
-        let r = f(unsafe { SkBuff::from_ptr(skb.as_ptr()) });
+        let r = f(unsafe { SkBuff::from_ptr(skb.as_ptr()) }, off.max(0) as usize);
         // SAFETY: Our reference goes back.
         unsafe { bindings::skb_free_datagram(sk, skb.as_ptr()) };
         r.map(Some)
+    }
+
+    /// Moves the place of SO_PEEK_OFF by `n` bytes that were read with `flags`: on if they stay in the queue,
+    /// back if they left it.
+    ///
+    /// Mirrors [`sk_peek_offset_fwd`, `sk_peek_offset_bwd`](srctree/include/net/sock.h)
+    #[inline]
+    pub fn move_peek_off(&self, flags: u32, n: usize) {
+        let sk = self.as_ptr();
+        // SAFETY: A live socket's word, read and written once; readers that race misread only their own data.
+        unsafe {
+            let off = &raw mut (*sk).sk_peek_off;
+            let at = off.read_volatile();
+            if at < 0 {
+                return;
+            }
+            let n = n as i32;
+            off.write_volatile(if flags & bindings::MSG_PEEK != 0 {
+                at.wrapping_add(n)
+            } else {
+                at.wrapping_sub(n).max(0)
+            });
+        }
     }
 
     /// Whether nothing waits to be received.
@@ -164,5 +188,16 @@ pub fn set_pktinfo(skb: &mut SkBuff, ifindex: u32, spec_dst: u32) {
         let info = (&raw mut (*skb.as_ptr()).cb).cast::<bindings::in_pktinfo>();
         (*info).ipi_ifindex = ifindex as c_int;
         (*info).ipi_spec_dst.s_addr = spec_dst.to_be();
+    }
+}
+
+/// Says when the packet should leave, by the clock that the socket was given with SO_TXTIME.
+///
+/// Mirrors [`skb_set_delivery_type_by_clockid`](srctree/include/linux/skbuff.h)
+pub fn set_delivery_time(sk: &Sk, skb: &mut SkBuff, at: u64) {
+    // SAFETY: Both are alive, and the packet is ours alone.
+    unsafe {
+        let clock = c_int::from((&raw const (*sk.as_ptr()).sk_clockid).read_volatile());
+        bindings::skb_set_delivery_type_by_clockid(skb.as_ptr(), at as i64, clock);
     }
 }

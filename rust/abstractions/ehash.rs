@@ -182,6 +182,12 @@ impl Candidate<'_> {
     pub fn bound_dev_if(&self) -> i32 {
         self.0.bound_dev_if()
     }
+
+    /// Whether it shares its port as one of a group (`SO_REUSEPORT`).
+    #[inline]
+    pub fn reuseport(&self) -> bool {
+        self.0.reuseport()
+    }
 }
 
 /// The lock of a group of chains.
@@ -404,42 +410,39 @@ impl<P: Protocol> Table<P> {
     }
 
     /// Finds the socket in the bound part with the highest score; sockets that `score` gives none are not
-    /// meant. Any context.
+    /// meant. Of a group that shares the port (`SO_REUSEPORT`) `flow`, a hash of the packet's ends, picks
+    /// one. Any context.
     ///
-    /// Mirrors [`inet_lhash2_lookup`](srctree/net/ipv4/inet_hashtables.c)
+    /// Mirrors [`inet_lhash2_lookup`](srctree/net/ipv4/inet_hashtables.c), [`reuseport_select_sock`](srctree/net/core/sock_reuseport.c)
     #[inline]
     pub fn lookup_bound(
         &self,
         hash: u32,
+        flow: u32,
         score: impl Fn(&Candidate<'_>) -> Option<u32>,
     ) -> Option<SockRef<P>> {
         let chains = &self.chains()?.1;
         let _rcu = rcu::read_lock();
-        let head = chains.head(hash);
+        // The group is counted in a first walk; a second one finds the member.
+        let mut skip = 0u32;
         loop {
-            let mut best: *mut Common = ptr::null_mut();
-            let mut high = 0;
-            let mut n = head.load(Ordering::Acquire);
-            while !is_mark(n) {
-                let c = common_of(n);
-                // SAFETY: The bound part holds sockets only; under RCU their memory is of that type.
-                let sk = unsafe { Sk::from_raw(c.cast()) };
-                if let Some(s) = score(&Candidate(sk)) {
-                    if best.is_null() || s > high {
-                        best = c;
-                        high = s;
-                    }
+            let (best, high, group) = Self::walk_bound(chains, hash, skip, &score);
+            if best.is_null() {
+                // The group shrank between the walks, or nobody is there.
+                if skip == 0 {
+                    return None;
                 }
-                // SAFETY: As above.
-                n = unsafe { (&raw const (*n).next).read_volatile() };
-            }
-            if n != mark(chains.base.wrapping_add(chains.slot(hash))) {
+                skip = 0;
                 continue;
             }
-            if best.is_null() {
-                return None;
+            if skip == 0 && group > 1 {
+                skip = ((u64::from(flow) * u64::from(group)) >> 32) as u32;
+                if skip != 0 {
+                    continue;
+                }
             }
-            // SAFETY: As above; if the count is taken, the object is a socket of `P`'s.
+            // SAFETY: Under RCU nodes of the bound part are memory of `P`'s slab; if the count is taken, the
+            // object is a socket of `P`'s.
             unsafe {
                 if !try_hold(best) {
                     continue;
@@ -448,6 +451,43 @@ impl<P: Protocol> Table<P> {
                 if score(&Candidate(&so)) == Some(high) {
                     return Some(so);
                 }
+            }
+        }
+    }
+
+    /// Walks a chain of the bound part once: the best socket, or behind it the `skip`th of its group; its
+    /// score; and the size of the group. Under RCU.
+    #[inline]
+    fn walk_bound(
+        chains: &Chains,
+        hash: u32,
+        skip: u32,
+        score: &impl Fn(&Candidate<'_>) -> Option<u32>,
+    ) -> (*mut Common, u32, u32) {
+        let head = chains.head(hash);
+        loop {
+            let mut best: *mut Common = ptr::null_mut();
+            let (mut high, mut group, mut in_group) = (0, 0u32, false);
+            let mut n = head.load(Ordering::Acquire);
+            while !is_mark(n) {
+                let c = common_of(n);
+                // SAFETY: The bound part holds sockets only; under RCU their memory is of that type.
+                let sk = Candidate(unsafe { Sk::from_raw(c.cast()) });
+                if let Some(s) = score(&sk) {
+                    if best.is_null() || s > high {
+                        (best, high, group, in_group) = (c, s, 1, sk.reuseport());
+                    } else if s == high && in_group && sk.reuseport() {
+                        if group <= skip {
+                            best = c;
+                        }
+                        group = group.wrapping_add(1);
+                    }
+                }
+                // SAFETY: As above.
+                n = unsafe { (&raw const (*n).next).read_volatile() };
+            }
+            if n == mark(chains.base.wrapping_add(chains.slot(hash))) {
+                return (best, high, group);
             }
         }
     }

@@ -246,6 +246,20 @@ impl Sk {
         unit.get(0, 4) != 0
     }
 
+    /// `SO_REUSEPORT`.
+    #[inline]
+    pub fn reuseport(&self) -> bool {
+        // skc_reuseport:1 follows skc_reuse:4.
+        read!(self, sk.__sk_common._bitfield_1).get(4, 1) != 0
+    }
+
+    /// Sets `SO_REUSEPORT`. With the socket's lock held.
+    pub(super) fn set_reuseport(&self, on: bool) {
+        let mut unit = read!(self, sk.__sk_common._bitfield_1);
+        unit.set(4, 1, u64::from(on));
+        write!(self, sk.__sk_common._bitfield_1, unit);
+    }
+
     /// `SOCK_STREAM`, `SOCK_DGRAM` ….
     #[inline]
     pub fn sk_type(&self) -> u16 {

@@ -30,6 +30,10 @@ use core::{
         self,
         NonNull, //
     },
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
 };
 use kernel::{
     error::{
@@ -226,6 +230,7 @@ impl Msg<'_> {
         Ok(Cookie {
             mark: c.mark,
             priority: c.priority,
+            transmit_time: c.transmit_time,
         })
     }
 
@@ -292,6 +297,8 @@ pub struct Cookie {
     pub mark: u32,
     /// The priority of the packet.
     pub priority: u32,
+    /// When it should leave, by the clock of SO_TXTIME; 0 for at once.
+    pub transmit_time: u64,
 }
 
 /// Writes a `struct sockaddr_in`; the family told is always AF_INET.
@@ -349,6 +356,17 @@ impl IoctlArg<'_> {
     }
 }
 
+/// Which end a name is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// getsockname(2): ours.
+    Local,
+    /// getpeername(2): the peer's, if there is one now.
+    Peer,
+    /// accept(2): the peer's, even if it has gone already.
+    Accepted,
+}
+
 /// What the socket layer asks of a protocol. Process context; may sleep.
 pub trait SocketOps: Protocol {
     /// The last file is closed; the reference is the file's.
@@ -360,8 +378,8 @@ pub trait SocketOps: Protocol {
     /// accept(2), up to the new connection; [`SocketOps`]'s caller ties it to its file. Also says whether more
     /// are waiting.
     fn accept(so: &Sock<Self>, nonblock: bool) -> Result<(SockRef<Self>, bool)>;
-    /// getsockname(2), or getpeername(2): address and port in host order.
-    fn getname(so: &Sock<Self>, peer: bool) -> Result<(u32, u16)>;
+    /// An end's name: address and port in host order.
+    fn getname(so: &Sock<Self>, end: End) -> Result<(u32, u16)>;
     /// What poll(2) tells (`EPOLL*`); the caller stands in the wait queue already.
     fn poll(so: &Sock<Self>) -> u32;
     /// ioctl(2).
@@ -405,6 +423,9 @@ pub(super) fn ops<P: SocketOps>(family: c_int, module: &'static ThisModule) -> b
     o.recvmsg = Some(recvmsg::<P>);
     o.mmap = Some(bindings::sock_no_mmap);
     o.splice_eof = Some(splice_eof::<P>);
+    if u32::from(P::TYPE) == bindings::sock_type_SOCK_DGRAM {
+        o.set_peek_off = Some(bindings::sk_set_peek_off);
+    }
     o
 }
 
@@ -508,6 +529,7 @@ unsafe extern "C" fn accept<P: SocketOps>(
             unsafe {
                 (*arg).is_empty = c_int::from(!more);
                 bindings::__inet_accept(sock, newsock, child.as_ptr());
+                custom_sockopt(newsock);
             }
             drop(lock);
             child.into_raw();
@@ -527,7 +549,12 @@ unsafe extern "C" fn getname<P: SocketOps>(
 ) -> c_int {
     // SAFETY: The caller's promise.
     let sock = unsafe { socket::<P>(sock) };
-    match P::getname(sock.sk(), peer != 0) {
+    let end = match peer {
+        0 => End::Local,
+        1 => End::Peer,
+        _ => End::Accepted,
+    };
+    match P::getname(sock.sk(), end) {
         Ok((a, port)) => {
             // SAFETY: The caller's promise.
             unsafe { put_addr(addr.cast(), a, port) };
@@ -600,8 +627,19 @@ unsafe extern "C" fn setsockopt<P: SocketOps>(
     len: c_uint,
 ) -> c_int {
     // SAFETY: The caller's promise.
-    let (s, val) = unsafe { (socket::<P>(sock), OptIn::from_raw(val, len as usize)) };
-    result(P::setsockopt(s.sk(), level, name, val))
+    let (s, opt) = unsafe { (socket::<P>(sock), OptIn::from_raw(val, len as usize)) };
+    if level as u32 != bindings::SOL_SOCKET {
+        return result(P::setsockopt(s.sk(), level, name, opt));
+    }
+    if name as u32 == bindings::SO_REUSEPORT {
+        // The socket core takes it for the families only that it knows itself.
+        return result(opt.get::<c_int>().map(|on| {
+            let _lock = UserLock::new(s.sk());
+            s.sk().set_reuseport(on != 0);
+        }));
+    }
+    // SAFETY: The arguments of the same call handed on.
+    unsafe { bindings::sock_setsockopt(sock, level, name, val, len) }
 }
 
 /// # Safety
@@ -679,6 +717,17 @@ pub fn stream_error<P: Protocol>(so: &Sock<P>, flags: u32, e: Error) -> Error {
     Error::from_errno(ret)
 }
 
+/// Options of level SOL_SOCKET come to us first.
+///
+/// # Safety
+///
+/// `sock` is a live `struct socket`.
+unsafe fn custom_sockopt(sock: *mut bindings::socket) {
+    // SAFETY: The caller's promise; others change bits of the word atomically too.
+    let flags = unsafe { AtomicUsize::from_ptr((&raw mut (*sock).flags).cast()) };
+    flags.fetch_or(1 << bindings::SOCK_CUSTOM_SOCKOPT, Ordering::Relaxed);
+}
+
 /// A new socket in the making: what a family's `create` works on.
 pub struct Create<'a> {
     net: *mut bindings::net,
@@ -706,6 +755,7 @@ impl Create<'_> {
             (*self.sock).state = bindings::socket_state_SS_UNCONNECTED;
             (*self.sock).ops = P::proto().ops();
             P::proto().create(self.net, self.sock, self.family, self.kern)?;
+            custom_sockopt(self.sock);
         }
         Ok(())
     }

@@ -160,7 +160,8 @@ pub(super) fn bound<P: crate::abstractions::proto::Protocol>(
     let hash = inet_sock::bound_hash(state.net, key.dport);
     let net = state.net.as_ptr();
     let id = key.id();
-    P::table().lookup_bound(hash, |sk| {
+    let flow = inet_sock::name(state.net, &id).hash;
+    P::table().lookup_bound(hash, flow, |sk| {
         if sk.net_ptr() != net {
             return None;
         }

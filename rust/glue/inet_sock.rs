@@ -175,9 +175,9 @@ pub(super) fn bound_of(sk: &Sk, listening: bool) -> Bound {
         rcv_saddr: Addr::from_u32(sk.rcv_saddr()),
         bound_dev_if: sk.bound_dev_if(),
         reuse: sk.reuse(),
-        // The socket core refuses SO_REUSEPORT for families that it does not know.
-        reuseport: false,
-        uid: 0,
+        reuseport: sk.reuseport(),
+        // Only a group asks whose its members are.
+        uid: if sk.reuseport() { sk.uid_val() } else { 0 },
         listening,
         time_wait: false,
     }

@@ -17,7 +17,7 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
-//! | [`drop`], [`proc`], [`sysctl`] | what is counted, shown, set |
+//! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
 pub(crate) mod demux;
@@ -31,6 +31,7 @@ pub(crate) mod neigh;
 pub(crate) mod net;
 pub(crate) mod ports;
 pub(crate) mod proc;
+pub(crate) mod proc_net;
 pub(crate) mod route;
 pub(crate) mod rx;
 pub(crate) mod sockopt;

@@ -81,11 +81,6 @@ impl Binding {
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
-
-    /// Whether the port was picked by connect(2).
-    pub(crate) fn auto(&self) -> bool {
-        self.auto
-    }
 }
 
 impl Bucket {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `/proc/net/rustnet/{stat,route,arp}`: what RustNet counts and what it knows of the host's routes.
+//! `/proc/net/rustnet`: what RustNet counts and what it knows of the host's routes.
 
 use super::net::{Mode, State};
+use super::proc_net;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netns::Net;
 use crate::abstractions::proc_fs::{Dir, Show};
@@ -20,14 +21,7 @@ macro_rules! print {
 
 /// The directory of a namespace.
 pub(crate) struct Registration {
-    dir: Dir,
-}
-
-impl Registration {
-    /// The directory, for files of the transports.
-    pub(crate) fn dir(&self) -> &Dir {
-        &self.dir
-    }
+    _dir: Dir,
 }
 
 /// Makes `/proc/net/rustnet`.
@@ -36,7 +30,8 @@ pub(crate) fn register(state: &'static State) -> Result<Registration> {
     dir.add::<Stat>(c"stat")?;
     dir.add::<Route>(c"route")?;
     dir.add::<Neighbours>(c"arp")?;
-    Ok(Registration { dir })
+    proc_net::register(&dir)?;
+    Ok(Registration { _dir: dir })
 }
 
 /// One `NAME VALUE` a line: settings first, then events, then drops by reason.

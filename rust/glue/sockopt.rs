@@ -17,7 +17,10 @@ use crate::{
             Sk,
             Sock, //
         },
-        socket::Msg, //
+        socket::{
+            End,
+            Msg, //
+        },
     },
     bindings,
 };
@@ -36,8 +39,8 @@ use kernel::{
 /// ENOTCONN.
 ///
 /// Mirrors [`inet_getname`](srctree/net/ipv4/af_inet.c)
-pub(super) fn getname<P: Protocol>(so: &Sock<P>, peer: bool) -> Result<(u32, u16)> {
-    if !peer {
+pub(super) fn getname<P: Protocol>(so: &Sock<P>, end: End) -> Result<(u32, u16)> {
+    if end == End::Local {
         let addr = match so.rcv_saddr() {
             0 => so.saddr(),
             a => a,
@@ -47,7 +50,7 @@ pub(super) fn getname<P: Protocol>(so: &Sock<P>, peer: bool) -> Result<(u32, u16
     let state = u32::from(so.state());
     let unconnected = state == bindings::TCP_CLOSE
         || (state == bindings::TCP_SYN_SENT && P::TYPE as u32 == bindings::sock_type_SOCK_STREAM);
-    if so.dport() == 0 || unconnected {
+    if so.dport() == 0 || (unconnected && end == End::Peer) {
         return Err(ENOTCONN);
     }
     Ok((so.daddr(), so.dport()))

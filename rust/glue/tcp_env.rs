@@ -309,8 +309,8 @@ impl Env for TcpEnv<'_> {
     fn add_shutdown(&mut self, bits: Shutdown) {
         let sk = self.sk.sock();
         sk.set_shutdown(sk.shutdown() | bits.bits());
-        if bits.rcv() {
-            // Reads end here whatever else comes.
+        if bits == Shutdown::RCV {
+            // The peer's FIN: reads end here whatever else comes.
             sk.set_flag(flag::DONE);
         }
     }

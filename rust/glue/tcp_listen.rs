@@ -656,3 +656,15 @@ fn discard(l: &mut Locked<'_, Tcp>) {
     l.set_state(bindings::TCP_CLOSE as u8);
     sock_lock::orphan(l);
 }
+
+/// Tells `f` of a half-open connection: its ends, how often its SYN-ACK was sent again, whose it is.
+pub(super) fn show(
+    mini: &MiniRef<HalfOpen>,
+    f: impl FnOnce(&FourTuple, u8, u32) -> core::fmt::Result,
+) -> core::fmt::Result {
+    let half = mini.lock();
+    match &half.stage {
+        Stage::Waiting(req) => f(&req.id, req.num_timeout, half.listener.uid_val()),
+        _ => Err(core::fmt::Error),
+    }
+}

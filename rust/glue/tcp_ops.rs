@@ -33,6 +33,7 @@ use crate::{
         },
         socket::{
             self,
+            End,
             IoctlArg,
             Msg,
             RawAddr,
@@ -80,8 +81,8 @@ impl SocketOps for Tcp {
         tcp_listen::accept(so, nonblock)
     }
 
-    fn getname(so: &Sock<Self>, peer: bool) -> Result<(u32, u16)> {
-        sockopt::getname(so, peer)
+    fn getname(so: &Sock<Self>, end: End) -> Result<(u32, u16)> {
+        sockopt::getname(so, end)
     }
 
     /// Mirrors [`tcp_poll`](srctree/net/ipv4/tcp.c)

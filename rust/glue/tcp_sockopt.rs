@@ -50,6 +50,15 @@ fn number(name: c_int) -> Option<Opt> {
     })
 }
 
+/// Room for the name of a congestion-control algorithm (`TCP_CA_NAME_MAX`).
+const NAME_LEN: usize = 16;
+
+/// The name of the connection's congestion-control algorithm.
+fn algorithm(so: &Sock<Tcp>) -> &'static str {
+    let mut lock = UserLock::new(so);
+    lock.private().tp.congestion()
+}
+
 /// setsockopt(2).
 ///
 /// # Errors
@@ -57,6 +66,18 @@ fn number(name: c_int) -> Option<Opt> {
 /// ENOPROTOOPT for what RustNet does not do, EINVAL, EFAULT.
 pub(super) fn set(so: &Sock<Tcp>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
     match level as u32 {
+        bindings::SOL_TCP if name as u32 == bindings::TCP_CONGESTION => {
+            let mut name = [0; NAME_LEN];
+            let n = val.get_bytes(&mut name)?;
+            let name = name.get(..n).unwrap_or(&[]);
+            let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+            match name {
+                [] => Err(EINVAL),
+                // There is one.
+                name if name == algorithm(so).as_bytes() => Ok(()),
+                _ => Err(ENOENT),
+            }
+        }
         bindings::SOL_TCP => {
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = val.get::<c_int>()?;
@@ -94,6 +115,13 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
                 drop(lock);
                 return out.put_bytes(&info.0);
             }
+            if name as u32 == bindings::TCP_CONGESTION {
+                let mut bytes = [0; NAME_LEN];
+                for (to, from) in bytes.iter_mut().zip(algorithm(so).bytes()) {
+                    *to = from;
+                }
+                return out.put_bytes(&bytes);
+            }
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = {
                 let mut lock = UserLock::new(so);
@@ -102,6 +130,7 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
             out.put_int(value)
         }
         bindings::SOL_IP => sockopt::get_ip(so, name, out, || tcp_connect::route_mtu(so)),
-        _ => Err(ENOPROTOOPT),
+        // As the host: reading is not supported, writing has no such option.
+        _ => Err(EOPNOTSUPP),
     }
 }

@@ -201,3 +201,12 @@ pub(crate) fn purge(net: Option<&Net>) {
         }
     }
 }
+
+/// Tells `f` of a TIME_WAIT: its ends, and the state that it stands for.
+pub(super) fn show(
+    mini: &MiniRef<TimeWait>,
+    f: impl FnOnce(&FourTuple, u8) -> core::fmt::Result,
+) -> core::fmt::Result {
+    let v = mini.lock();
+    f(&v.tw.id, v.tw.substate as u8)
+}

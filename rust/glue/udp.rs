@@ -196,7 +196,7 @@ fn unhash(so: &Sock<Udp>) {
 
 /// Both ends of a connected socket.
 #[inline]
-fn id(so: &Sock<Udp>) -> FourTuple {
+pub(super) fn id(so: &Sock<Udp>) -> FourTuple {
     FourTuple {
         saddr: Addr::from_u32(so.rcv_saddr()),
         daddr: Addr::from_u32(so.daddr()),

@@ -263,6 +263,11 @@ impl Sock {
         }
     }
 
+    /// The name of the congestion-control algorithm.
+    pub fn congestion(&self) -> &'static str {
+        super::cong::CongestionControl::name(&self.cong)
+    }
+
     /// TCP_MAXSEG as the user set it, in bytes; 0 if he did not.
     pub fn user_mss(&self) -> u16 {
         self.user_mss
