@@ -281,36 +281,27 @@ fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32)
         let step = glue_tcp::enter(lock, |tp, env| {
             tp.recvmsg(env, &mut msg.iter(), len, how, &mut st)
         });
-        match step {
-            RecvStep::Done => return Ok(st.copied),
-            RecvStep::Error(_) if st.copied != 0 => return Ok(st.copied),
-            RecvStep::Error(e) => return Err(inet_sock::error(e)),
-            RecvStep::WaitData => {}
-        }
-        let closed = so.state() == bindings::TCP_CLOSE as u8;
-        let ended = u32::from(so.shutdown()) & bindings::RCV_SHUTDOWN != 0;
         if st.copied != 0 {
-            let interrupted = sock_lock::signal(timeo).is_some();
-            if so.err() != 0 || closed || ended || timeo == 0 || interrupted {
+            if step != RecvStep::WaitData || so.err() != 0 || timeo == 0 {
+                return Ok(st.copied);
+            }
+            if sock_lock::signal(timeo).is_some() {
                 return Ok(st.copied);
             }
         } else {
-            if so.flag(flag::DONE) {
+            if so.flag(flag::DONE) || (len == 0 && step == RecvStep::Done) {
                 return Ok(0);
             }
+            // Why there is nothing to read goes before that there is nothing.
             match so.take_err() {
                 0 => {}
                 e => return Err(Error::from_errno(-e)),
             }
-            if ended {
-                return Ok(0);
-            }
-            if closed {
-                // The user reads from a socket that was never connected.
-                return Err(ENOTCONN);
-            }
-            if timeo == 0 {
-                return Err(EAGAIN);
+            match step {
+                RecvStep::Done => return Ok(0),
+                RecvStep::Error(e) => return Err(inet_sock::error(e)),
+                RecvStep::WaitData if timeo == 0 => return Err(EAGAIN),
+                RecvStep::WaitData => {}
             }
             if let Some(e) = sock_lock::signal(timeo) {
                 return Err(e);
