@@ -27,8 +27,8 @@ pub use crate::abstractions::skb_queue::{
 };
 pub use crate::abstractions::skb_tree::SkbTree;
 pub use crate::abstractions::skbuff::{
-    Skb,
     SkBuff,
+    Skb,
     MAX_FRAG_BYTES,
     MAX_HEADER,
     SKB_OVERHEAD, //

@@ -24,9 +24,15 @@ use abstractions::netevent;
 use abstractions::netns;
 use abstractions::packet_type::PacketType;
 use abstractions::socket::FamilyRegistration;
-use glue::af_rustnet::{self, Protocols};
+use glue::af_rustnet::{
+    self,
+    Protocols, //
+};
 use glue::neigh;
-use glue::net::{Devices, State};
+use glue::net::{
+    Devices,
+    State, //
+};
 use glue::rx;
 
 module! {

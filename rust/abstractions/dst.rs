@@ -9,9 +9,15 @@
 use super::netdevice::NetDevice;
 use super::netns::Net;
 use super::rcu::ReadGuard;
-use super::skbuff::{SkBuff, Skb};
+use super::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::bindings;
-use core::ptr::{addr_of_mut, NonNull};
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
 
 /// Owns a reference to a `struct rtable`.
 ///
@@ -51,8 +57,7 @@ impl Dst {
     /// Mirrors [`__mkroute_output`](srctree/net/ipv4/route.c)
     pub(crate) fn alloc(dev: &NetDevice, kind: Kind) -> Option<Dst> {
         // SAFETY: The device is alive.
-        let rt =
-            unsafe { bindings::rt_dst_alloc(dev.as_ptr(), kind.flags, kind.rtn.into(), true) };
+        let rt = unsafe { bindings::rt_dst_alloc(dev.as_ptr(), kind.flags, kind.rtn.into(), true) };
         let rt = NonNull::new(rt)?;
         if kind.gateway != 0 {
             // SAFETY: The route is ours alone.

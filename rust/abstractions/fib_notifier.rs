@@ -8,9 +8,18 @@ use super::netns::Net;
 use crate::bindings;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::ptr::{addr_of_mut, null_mut};
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
-use kernel::error::{to_result, Result};
+use core::ptr::{
+    addr_of_mut,
+    null_mut, //
+};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
+use kernel::error::{
+    to_result,
+    Result, //
+};
 
 /// A route as the host tells of it. Addresses and ports in host order.
 #[derive(Clone, Copy, Debug)]
@@ -298,7 +307,10 @@ pub(crate) fn select_addr(net: &Net, ifindex: u32, dst: u32, scope: u8) -> u32 {
 pub(crate) fn addr_type(net: &Net, addr: u32) -> u8 {
     // SAFETY: The namespace is alive; the callee enters RCU itself.
     unsafe {
-        bindings::inet_addr_type_table(net.as_ptr(), addr.to_be(), bindings::rt_class_t_RT_TABLE_LOCAL)
-            as u8
+        bindings::inet_addr_type_table(
+            net.as_ptr(),
+            addr.to_be(),
+            bindings::rt_class_t_RT_TABLE_LOCAL,
+        ) as u8
     }
 }

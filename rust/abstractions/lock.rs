@@ -7,7 +7,10 @@ use crate::bindings;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
-use core::ops::{Deref, DerefMut};
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 
 /// A spinlock that keeps softirqs out (`spin_lock_bh`). Nothing under it may sleep.
 ///

@@ -5,8 +5,14 @@
 //! fail and none sleeps unless its name says so.
 
 use crate::bindings;
-use core::mem::{align_of, size_of};
-use core::ops::{Deref, DerefMut};
+use core::mem::{
+    align_of,
+    size_of, //
+};
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 use core::ptr::NonNull;
 use kernel::alloc::flags::GFP_ATOMIC;
 
@@ -144,9 +150,7 @@ impl<T: Clone> Array<T> {
     pub fn try_concat(parts: &[&[T]]) -> Result<Self, AllocError> {
         let len = parts.iter().fold(0usize, |n, p| n.saturating_add(p.len()));
         let mut values = parts.iter().flat_map(|p| p.iter());
-        Self::with_flags(len, ATOMIC, |_| {
-            values.next().cloned()
-        })
+        Self::with_flags(len, ATOMIC, |_| values.next().cloned())
     }
 }
 

@@ -6,8 +6,8 @@
 //! part of its contract.
 
 pub(crate) mod defrag;
-pub(crate) mod dst;
 pub(crate) mod dgram;
+pub(crate) mod dst;
 pub(crate) mod ehash;
 pub(crate) mod fib_notifier;
 pub(crate) mod fragment;

@@ -7,11 +7,20 @@ use super::netns::Net;
 use super::skbuff::Skb;
 use crate::bindings;
 use core::cell::UnsafeCell;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::{
+    PhantomData,
+    PhantomPinned, //
+};
 use core::ops::Deref;
 use core::ptr::NonNull;
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
-use kernel::error::{to_result, Result};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
+use kernel::error::{
+    to_result,
+    Result, //
+};
 
 /// A network device, only ever seen behind a reference.
 ///
@@ -157,11 +166,7 @@ impl NetDevice {
     /// The device number `ifindex` of `net`, handed to `f`. The device stays while `f` runs, which must
     /// not sleep.
     #[inline]
-    pub(crate) fn with<R>(
-        net: &Net,
-        ifindex: u32,
-        f: impl FnOnce(&NetDevice) -> R,
-    ) -> Option<R> {
+    pub(crate) fn with<R>(net: &Net, ifindex: u32, f: impl FnOnce(&NetDevice) -> R) -> Option<R> {
         let _rcu = super::rcu::read_lock();
         // SAFETY: The namespace is alive, and this is a read-side critical section, which keeps the device.
         unsafe {

@@ -4,13 +4,30 @@
 //! C headers: [`include/net/netevent.h`](srctree/include/net/netevent.h),
 //! [`include/net/neighbour.h`](srctree/include/net/neighbour.h)
 
-use super::netdevice::{NetDevice, ETH_ALEN};
+use super::netdevice::{
+    NetDevice,
+    ETH_ALEN, //
+};
 use crate::bindings;
 use core::cell::UnsafeCell;
-use core::ptr::{addr_of, addr_of_mut, null_mut};
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
-use kernel::error::{to_result, Result};
-use kernel::ffi::{c_int, c_ulong, c_void};
+use core::ptr::{
+    addr_of,
+    addr_of_mut,
+    null_mut, //
+};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
+use kernel::error::{
+    to_result,
+    Result, //
+};
+use kernel::ffi::{
+    c_int,
+    c_ulong,
+    c_void, //
+};
 
 /// What the host knows of a neighbour.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,22 @@
 
 use crate::bindings;
 use core::cell::UnsafeCell;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::{
+    PhantomData,
+    PhantomPinned, //
+};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use kernel::error::{from_result, to_result, Error, Result};
+use core::sync::atomic::{
+    AtomicPtr,
+    AtomicU32,
+    Ordering, //
+};
+use kernel::error::{
+    from_result,
+    to_result,
+    Error,
+    Result, //
+};
 
 /// A network namespace (`struct net`), only ever seen behind a reference.
 ///
@@ -60,9 +72,10 @@ impl Net {
         // entry, whose contents do not change. The read needs no more than the address dependency.
         unsafe {
             let net = self.as_ptr();
-            let gen = AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*net).gen)).load(Ordering::Acquire);
-            let slots = core::ptr::addr_of_mut!((*gen).__bindgen_anon_1)
-                .cast::<*mut kernel::ffi::c_void>();
+            let gen =
+                AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*net).gen)).load(Ordering::Acquire);
+            let slots =
+                core::ptr::addr_of_mut!((*gen).__bindgen_anon_1).cast::<*mut kernel::ffi::c_void>();
             slots.add(id as usize).read()
         }
     }

@@ -5,13 +5,29 @@
 
 use super::netdevice::NetDevice;
 use super::netns::Net;
-use super::skbuff::{SkBuff, Skb};
+use super::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::bindings;
 use core::cell::UnsafeCell;
-use core::ptr::{addr_of, addr_of_mut, null_mut};
-use core::sync::atomic::{AtomicPtr, Ordering};
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
-use kernel::error::{to_result, Result};
+use core::ptr::{
+    addr_of,
+    addr_of_mut,
+    null_mut, //
+};
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering, //
+};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
+use kernel::error::{
+    to_result,
+    Result, //
+};
 
 /// The places of IPv4's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,11 +205,7 @@ impl Registration {
     }
 
     /// Registers `H` at `point` of IPv4's path in `net`, which the registration must not outlive.
-    pub(crate) fn ipv4<H: Hook>(
-        net: &'static Net,
-        point: Point,
-        priority: i32,
-    ) -> Result<Self> {
+    pub(crate) fn ipv4<H: Hook>(net: &'static Net, point: Point, priority: i32) -> Result<Self> {
         let pf = bindings::NFPROTO_IPV4 as u8;
         Self::new::<H>(net, null_mut(), pf, point as u32, priority)
     }
@@ -206,10 +218,7 @@ impl Registration {
 
     /// Registers `H` where frames of `dev` enter, behind everybody else there. To be dropped before the
     /// device leaves its namespace.
-    pub(crate) fn ingress<H: Hook>(
-        net: &'static Net,
-        dev: &NetDevice,
-    ) -> Result<Self> {
+    pub(crate) fn ingress<H: Hook>(net: &'static Net, dev: &NetDevice) -> Result<Self> {
         let pf = bindings::NFPROTO_NETDEV as u8;
         let hooknum = bindings::nf_dev_hooks_NF_NETDEV_INGRESS;
         Self::new::<H>(net, dev.as_ptr(), pf, hooknum, i32::MAX)
@@ -254,7 +263,8 @@ unsafe extern "C" fn hook<H: Hook>(
 unsafe fn entries(net: &Net, point: Point) -> *const bindings::nf_hook_entries {
     // SAFETY: A namespace has a slot for each point; the pointer in it is published by RCU.
     unsafe {
-        let slots = addr_of_mut!((*net.as_ptr()).nf.hooks_ipv4).cast::<*mut bindings::nf_hook_entries>();
+        let slots =
+            addr_of_mut!((*net.as_ptr()).nf.hooks_ipv4).cast::<*mut bindings::nf_hook_entries>();
         AtomicPtr::from_ptr(slots.add(point as usize)).load(Ordering::Acquire)
     }
 }
@@ -342,4 +352,3 @@ unsafe extern "C" fn okfn<const POINT: u8>(
     }
     0
 }
-

@@ -9,7 +9,10 @@ use super::skbuff::Skb;
 use crate::bindings;
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
 use kernel::error::Result;
 
 /// What a handler does with the frames of its protocol.

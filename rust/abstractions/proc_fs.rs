@@ -7,7 +7,11 @@ use super::netns::Net;
 use crate::bindings;
 use core::ffi::CStr;
 use core::ptr::NonNull;
-use kernel::error::{code, from_result, Result};
+use kernel::error::{
+    code,
+    from_result,
+    Result, //
+};
 use kernel::seq_file::SeqFile;
 
 /// A directory `/proc/net/NAME`, removed with everything in it when dropped.

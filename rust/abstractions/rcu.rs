@@ -5,9 +5,15 @@
 
 use super::memory::AllocError;
 use crate::bindings;
-use core::ops::{Deref, DerefMut};
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering, //
+};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::alloc::KBox;
 

@@ -4,10 +4,19 @@
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
 use super::netdevice::NetDevice;
-use super::skbuff::{SkBuff, Skb};
+use super::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::bindings;
-use core::ptr::{addr_of_mut, null_mut};
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::ptr::{
+    addr_of_mut,
+    null_mut, //
+};
+use core::sync::atomic::{
+    AtomicI32,
+    Ordering, //
+};
 
 /// The frame was addressed to this device.
 pub(crate) const PACKET_HOST: u8 = bindings::PACKET_HOST as u8;
@@ -70,7 +79,11 @@ impl SkBuff {
     pub(crate) fn dev(&self) -> Option<&NetDevice> {
         // SAFETY: Alive by the type invariant. A packet in flight has a device that RCU keeps, or none.
         unsafe {
-            let dev = (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev;
+            let dev = (*self.as_ptr())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev;
             (!dev.is_null()).then(|| NetDevice::from_ptr(dev))
         }
     }
@@ -80,7 +93,11 @@ impl SkBuff {
     pub(crate) fn set_dev(&mut self, dev: &NetDevice) {
         // SAFETY: Alive by the type invariant and exclusively ours.
         unsafe {
-            (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = dev.as_ptr()
+            (*self.as_ptr())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = dev.as_ptr()
         }
     }
 
@@ -177,8 +194,12 @@ impl SkBuff {
     #[inline]
     pub(crate) fn dst(&self) -> *mut bindings::dst_entry {
         // SAFETY: Alive by the type invariant.
-        let refdst =
-            unsafe { (*self.as_ptr()).__bindgen_anon_3.__bindgen_anon_1._skb_refdst };
+        let refdst = unsafe {
+            (*self.as_ptr())
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+                ._skb_refdst
+        };
         (refdst & !(bindings::SKB_DST_NOREF as usize)) as *mut bindings::dst_entry
     }
 
@@ -194,8 +215,10 @@ impl SkBuff {
     pub(super) unsafe fn dst_set_noref(&mut self, dst: *mut bindings::dst_entry) {
         // SAFETY: Alive by the type invariant and exclusively ours.
         unsafe {
-            (*self.as_ptr()).__bindgen_anon_3.__bindgen_anon_1._skb_refdst =
-                dst as usize | bindings::SKB_DST_NOREF as usize;
+            (*self.as_ptr())
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+                ._skb_refdst = dst as usize | bindings::SKB_DST_NOREF as usize;
         }
     }
 
@@ -244,8 +267,6 @@ impl Skb {
     #[inline]
     pub(crate) fn dup(&self) -> Option<Skb> {
         // SAFETY: Alive by the type invariant; a new buffer has one reference, and it is ours.
-        unsafe {
-            Skb::from_raw_or_null(bindings::skb_clone(self.as_ptr(), bindings::GFP_ATOMIC))
-        }
+        unsafe { Skb::from_raw_or_null(bindings::skb_clone(self.as_ptr(), bindings::GFP_ATOMIC)) }
     }
 }

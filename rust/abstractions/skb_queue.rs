@@ -6,7 +6,10 @@
 //! `struct sk_buff_head` is a ring through its own address, which a value that moves cannot be; this
 //! queue ends in null at both ends instead, and costs the same.
 
-use super::skbuff::{SkBuff, Skb};
+use super::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::bindings;
 use core::marker::PhantomData;
 use core::ptr::null_mut;

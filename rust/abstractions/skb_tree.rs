@@ -3,12 +3,18 @@
 //!
 //! C header: [`include/linux/rbtree.h`](srctree/include/linux/rbtree.h)
 
-use super::skbuff::{SkBuff, Skb};
+use super::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::{
     bindings,
     stack::tcp::SeqNum, //
 };
-use core::ptr::{addr_of_mut, null_mut};
+use core::ptr::{
+    addr_of_mut,
+    null_mut, //
+};
 
 /// Packets ordered by the first sequence number in their control block (`Cb::seq`), all within half the
 /// sequence space (`sk->tcp_rtx_queue`, `tp->out_of_order_queue`). Every operation is O(log n).

@@ -12,10 +12,23 @@ use crate::stack::wire::checksum;
 use core::marker::PhantomData;
 use core::marker::PhantomPinned;
 use core::mem::ManuallyDrop;
-use core::mem::{align_of, offset_of, size_of};
-use core::ops::{Deref, DerefMut};
-use core::ptr::{addr_of_mut, NonNull};
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::mem::{
+    align_of,
+    offset_of,
+    size_of, //
+};
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
+use core::sync::atomic::{
+    AtomicI32,
+    Ordering, //
+};
 
 pub(super) type Headers = bindings::sk_buff__bindgen_ty_4__bindgen_ty_2;
 
@@ -139,12 +152,7 @@ impl Skb {
     }
 
     /// Allocates a buffer with room for `size` bytes, `headroom` of it in front.
-    fn alloc_with(
-        headroom: usize,
-        size: usize,
-        gfp: bindings::gfp_t,
-        flags: u32,
-    ) -> Option<Skb> {
+    fn alloc_with(headroom: usize, size: usize, gfp: bindings::gfp_t, flags: u32) -> Option<Skb> {
         let size = u32::try_from(size).ok()?;
         // SAFETY: No requirements; `gfp` says whether it may sleep.
         let ptr = unsafe { bindings::__alloc_skb(size, gfp, flags as _, bindings::NUMA_NO_NODE) };
@@ -170,11 +178,7 @@ impl Skb {
     }
 
     /// As [`Skb::alloc`] with the caller's allocation flags, which may allow to sleep.
-    pub(crate) fn alloc_gfp(
-        headroom: usize,
-        tailroom: usize,
-        gfp: bindings::gfp_t,
-    ) -> Option<Skb> {
+    pub(crate) fn alloc_gfp(headroom: usize, tailroom: usize, gfp: bindings::gfp_t) -> Option<Skb> {
         let size = headroom.checked_add(tailroom)?;
         Skb::alloc_with(headroom, size, gfp, 0)
     }
@@ -681,7 +685,11 @@ impl SkBuff {
         unsafe {
             (*sh).gso_size = size;
             (*sh).gso_segs = segs;
-            (*sh).gso_type = if size == 0 { 0 } else { bindings::SKB_GSO_TCPV4 as u32 };
+            (*sh).gso_type = if size == 0 {
+                0
+            } else {
+                bindings::SKB_GSO_TCPV4 as u32
+            };
         }
     }
 

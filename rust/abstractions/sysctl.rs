@@ -10,10 +10,21 @@ use super::netns::Net;
 use crate::bindings;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use kernel::ffi::{c_int, c_void};
 use core::ptr::NonNull;
-use kernel::alloc::{flags::GFP_KERNEL, KBox};
-use kernel::error::{code, from_result, to_result, Result};
+use kernel::alloc::{
+    flags::GFP_KERNEL,
+    KBox, //
+};
+use kernel::error::{
+    code,
+    from_result,
+    to_result,
+    Result, //
+};
+use kernel::ffi::{
+    c_int,
+    c_void, //
+};
 
 /// Bytes of the longest word.
 const MAX: usize = 32;

@@ -8,8 +8,14 @@ use crate::bindings;
 use crate::stack::time::Instant;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::ptr::{addr_of_mut, NonNull};
-use kernel::alloc::{flags::GFP_ATOMIC, KBox};
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
+use kernel::alloc::{
+    flags::GFP_ATOMIC,
+    KBox, //
+};
 
 /// Nanoseconds of a jiffy.
 const NS_PER_JIFFY: u64 = 1_000_000_000 / bindings::HZ as u64;
@@ -112,9 +118,7 @@ unsafe extern "C" fn expire<T: Expire>(timer: *mut bindings::timer_list) {
 /// `head` must be the head of a `Node<T>` that nobody can reach any more.
 unsafe extern "C" fn release<T: Expire>(head: *mut bindings::callback_head) {
     // SAFETY: The node is from `KBox::into_raw`, and this is the only call for it.
-    drop(unsafe {
-        KBox::from_raw(head.byte_sub(offset_of!(Node<T>, rcu)).cast::<Node<T>>())
-    });
+    drop(unsafe { KBox::from_raw(head.byte_sub(offset_of!(Node<T>, rcu)).cast::<Node<T>>()) });
 }
 
 /// The time now, on the clock that the stack is handed.

@@ -7,11 +7,22 @@
 //! [`Mirror::exact`].
 
 use super::net::State;
-use crate::abstractions::fib_notifier::{self, Event, Listener};
+use crate::abstractions::fib_notifier::{
+    self,
+    Event,
+    Listener, //
+};
 use crate::abstractions::netns::Net;
-use crate::stack::ip::route::{Alias, Kind, Scope};
+use crate::stack::ip::route::{
+    Alias,
+    Kind,
+    Scope, //
+};
 use crate::stack::wire::ipv4::Addr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 use kernel::error::Result;
 
 /// The registration of a namespace.
@@ -45,9 +56,7 @@ impl Mirror {
     /// Whether the mirror says of a packet with this type of service what the host would say.
     #[inline]
     pub(crate) fn exact(&self, net: &Net, tos: u8) -> bool {
-        tos & 0xfc == 0
-            && !self.is_lossy()
-            && !fib_notifier::has_custom_rules(net)
+        tos & 0xfc == 0 && !self.is_lossy() && !fib_notifier::has_custom_rules(net)
     }
 }
 
@@ -64,15 +73,15 @@ impl Listener for Routes {
                     state.fib_state.lossy.store(true, Ordering::Relaxed);
                 }
                 match alias(&r) {
-                    Some(a) => state.fib.replace(r.table, Addr::from_u32(r.dst), r.dst_len, a),
+                    Some(a) => state
+                        .fib
+                        .replace(r.table, Addr::from_u32(r.dst), r.dst_len, a),
                     None => Ok(()),
                 }
             }
-            Event::Delete(r) => {
-                state
-                    .fib
-                    .remove_prefix(r.table, Addr::from_u32(r.dst), r.dst_len)
-            }
+            Event::Delete(r) => state
+                .fib
+                .remove_prefix(r.table, Addr::from_u32(r.dst), r.dst_len),
             Event::Other => {
                 state.fib.bump();
                 Ok(())

@@ -5,12 +5,19 @@
 //! if it came in pieces, LOCAL_IN, transport. ICMP comes here in both modes, once it is known to be ours.
 
 use super::demux;
-use super::net::{Mode, State};
+use super::net::{
+    Mode,
+    State, //
+};
 use super::route::Route;
 use super::tx;
 use crate::abstractions::defrag;
 use crate::abstractions::netdevice::NetDevice;
-use crate::abstractions::nf_hook::{self, Place, Point};
+use crate::abstractions::nf_hook::{
+    self,
+    Place,
+    Point, //
+};
 use crate::abstractions::skb_meta::PACKET_OTHERHOST;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
@@ -19,11 +26,23 @@ use crate::stack::drop_reason::DropReason;
 use crate::stack::icmp;
 use crate::stack::icmp::input::Quoted;
 use crate::stack::ip::output::Xmit;
-use crate::stack::ip::route::{Flow, Kind};
-use crate::stack::ip::{self, Header};
+use crate::stack::ip::route::{
+    Flow,
+    Kind, //
+};
+use crate::stack::ip::{
+    self,
+    Header, //
+};
 use crate::stack::socket::FourTuple;
-use crate::stack::wire::icmp::{unreach, Type};
-use crate::stack::wire::ipv4::{self, Protocol};
+use crate::stack::wire::icmp::{
+    unreach,
+    Type, //
+};
+use crate::stack::wire::ipv4::{
+    self,
+    Protocol, //
+};
 use core::ptr::null_mut;
 
 /// Takes a packet whose data begin with the IP header. Softirq, under RCU; consumes the packet.
@@ -67,7 +86,9 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
         }
     }
     match state.addr_type(header.daddr) {
-        Kind::Local | Kind::Broadcast | Kind::Multicast => local_deliver(state, ifindex, &header, skb),
+        Kind::Local | Kind::Broadcast | Kind::Multicast => {
+            local_deliver(state, ifindex, &header, skb)
+        }
         _ => {
             state.counts.event(Counter::IpInAddrErrors);
             state.counts.drop(skb, DropReason::IpInAddrErrors);
@@ -138,7 +159,11 @@ pub(super) fn icmp_error_owner(state: &State, bytes: &[u8], ifindex: u32) -> boo
     let Some((message, quoted)) = outer.payload().split_at_checked(8) else {
         return false;
     };
-    let errors = [Type::DEST_UNREACH, Type::TIME_EXCEEDED, Type::PARAMETER_PROB];
+    let errors = [
+        Type::DEST_UNREACH,
+        Type::TIME_EXCEEDED,
+        Type::PARAMETER_PROB,
+    ];
     if !message.first().is_some_and(|t| errors.contains(&Type(*t))) {
         return false;
     }

@@ -6,7 +6,10 @@
 
 use super::demux;
 use super::ip_input;
-use super::net::{Mode, State};
+use super::net::{
+    Mode,
+    State, //
+};
 use super::tx;
 use crate::abstractions::fib_notifier;
 use crate::abstractions::lock::Lock;
@@ -16,17 +19,42 @@ use crate::abstractions::netevent;
 use crate::abstractions::netns::Net;
 use crate::abstractions::skb_queue::SkbQueue;
 use crate::abstractions::skbuff::Skb;
-use crate::abstractions::timer::{self, Expire, Timer};
-use crate::stack::dev::{Link, PacketType};
+use crate::abstractions::timer::{
+    self,
+    Expire,
+    Timer, //
+};
+use crate::stack::dev::{
+    Link,
+    PacketType, //
+};
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
-use crate::stack::ip::route::{Kind, Scope};
+use crate::stack::ip::route::{
+    Kind,
+    Scope, //
+};
 use crate::stack::neigh::entry::How;
-use crate::stack::neigh::{self, arp, Effects, Key, Nud, Output, Params, Solicit};
+use crate::stack::neigh::{
+    self,
+    arp,
+    Effects,
+    Key,
+    Nud,
+    Output,
+    Params,
+    Solicit, //
+};
 use crate::stack::time::Instant;
 use crate::stack::wire::arp::Repr;
-use crate::stack::wire::ethernet::{self, EtherType};
-use crate::stack::wire::icmp::{unreach, Type};
+use crate::stack::wire::ethernet::{
+    self,
+    EtherType, //
+};
+use crate::stack::wire::icmp::{
+    unreach,
+    Type, //
+};
 use crate::stack::wire::ipv4::Addr;
 
 /// A neighbour and its timer.
@@ -109,10 +137,9 @@ pub(super) fn lookup(state: &State, dev: &NetDevice, addr: Addr) -> Option<Arc<N
     }
     let mut dead = SkbQueue::new();
     let now = timer::now();
-    let found =
-        state
-            .neigh
-            .lookup_or_create(key, None, || clock(state), PARAMS, now, &mut dead);
+    let found = state
+        .neigh
+        .lookup_or_create(key, None, || clock(state), PARAMS, now, &mut dead);
     purge(state, dead, DropReason::NeighDead);
     match found {
         Ok(n) => Some(n),
@@ -186,10 +213,16 @@ fn apply(state: &State, n: &Neigh, mut effects: Effects, now: Instant) {
         }
     });
     if found.is_none() {
-        purge(state, core::mem::take(&mut effects.send), DropReason::DevReady);
+        purge(
+            state,
+            core::mem::take(&mut effects.send),
+            DropReason::DevReady,
+        );
     }
     if let Some(counter) = effects.count {
-        state.counts.events(counter, effects.drop.len().max(1) as u64);
+        state
+            .counts
+            .events(counter, effects.drop.len().max(1) as u64);
     }
     let reason = effects.reason.unwrap_or(DropReason::NeighFailed);
     purge(state, effects.drop, reason);
@@ -306,7 +339,10 @@ impl netevent::Listener for Admin {
             true => (lookup(state, dev, addr), Nud::Permanent),
             // The entry was deleted, or is an ordinary one now: to be asked for again.
             false => (
-                state.neigh.lookup(key).filter(|n| n.state() == Nud::Permanent),
+                state
+                    .neigh
+                    .lookup(key)
+                    .filter(|n| n.state() == Nud::Permanent),
                 Nud::None,
             ),
         };

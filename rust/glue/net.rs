@@ -15,20 +15,42 @@ use crate::abstractions::fib_notifier;
 use crate::abstractions::inet::random_u32;
 use crate::abstractions::lock::Lock;
 use crate::abstractions::memory::Array;
-use crate::abstractions::netdevice::{Event, Listener, NetDevice};
-use crate::abstractions::netns::{self, Net, PerNet, Slot};
+use crate::abstractions::netdevice::{
+    Event,
+    Listener,
+    NetDevice, //
+};
+use crate::abstractions::netns::{
+    self,
+    Net,
+    PerNet,
+    Slot, //
+};
 use crate::abstractions::nf_hook;
 use crate::abstractions::timer;
 use crate::stack::icmp::limit::Limiter;
 use crate::stack::ip::output::Idents;
-use crate::stack::ip::route::{Fib, Kind};
+use crate::stack::ip::route::{
+    Fib,
+    Kind, //
+};
 use crate::stack::socket::siphash::Key;
 use crate::stack::wire::icmp::Type;
 use crate::stack::wire::ipv4::Addr;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU32,
+    Ordering, //
+};
 use kernel::prelude::*;
-use kernel::sync::{new_mutex, Mutex};
-use kernel::xarray::{AllocKind, XArray};
+use kernel::sync::{
+    new_mutex,
+    Mutex, //
+};
+use kernel::xarray::{
+    AllocKind,
+    XArray, //
+};
 
 /// Who owns the packets of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +265,13 @@ impl State {
     /// Whether an ICMP error may be sent to `daddr` now.
     pub(crate) fn icmp_allow(&self, daddr: Addr) -> bool {
         let now = timer::now();
-        match self.icmp.allow(Type::DEST_UNREACH, daddr, daddr.is_loopback(), random_u32(), now) {
+        match self.icmp.allow(
+            Type::DEST_UNREACH,
+            daddr,
+            daddr.is_loopback(),
+            random_u32(),
+            now,
+        ) {
             Ok(()) => true,
             Err(counter) => {
                 self.counts.event(counter);
@@ -256,7 +284,10 @@ impl State {
     fn add_ingress(&self, dev: &NetDevice) -> Result {
         let hook = nf_hook::Registration::ingress::<rx::Ingress>(self.net, dev)?;
         let hook = KBox::new(hook, GFP_KERNEL)?;
-        let stored = self.ingress.lock().store(dev.ifindex() as usize, hook, GFP_KERNEL);
+        let stored = self
+            .ingress
+            .lock()
+            .store(dev.ifindex() as usize, hook, GFP_KERNEL);
         // Whatever is dropped here is dropped with the array's lock open: unregistering sleeps.
         match stored {
             Ok(_none) => Ok(()),

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/proc/net/rustnet`: what RustNet counts and what it knows of the host's routes.
 
-use super::net::{Mode, State};
+use super::net::{
+    Mode,
+    State, //
+};
 use super::proc_net;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netns::Net;
-use crate::abstractions::proc_fs::{Dir, Show};
+use crate::abstractions::proc_fs::{
+    Dir,
+    Show, //
+};
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::ip::route::Kind;
@@ -48,7 +54,11 @@ impl Show for Stat {
         };
         print!(m, "mode {}\nsockets {}\n", mode, state.users());
         print!(m, "route.genid {}\n", state.fib.genid());
-        print!(m, "route.exact {}\n", u8::from(state.fib_state.exact(net, 0)));
+        print!(
+            m,
+            "route.exact {}\n",
+            u8::from(state.fib_state.exact(net, 0))
+        );
         for c in Counter::ALL {
             print!(m, "{} {}\n", c.name(), state.counts.sum(*c));
         }

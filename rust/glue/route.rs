@@ -6,20 +6,40 @@
 //! socket pays a reference for it and not an object.
 
 use super::fib;
-use super::neigh::{self, Neigh};
+use super::neigh::{
+    self,
+    Neigh, //
+};
 use super::net::State;
-use crate::abstractions::dst::{self, Dst};
+use crate::abstractions::dst::{
+    self,
+    Dst, //
+};
 use crate::abstractions::fib_notifier;
 use crate::abstractions::lock::Lock;
-use crate::abstractions::memory::{Arc, Array};
+use crate::abstractions::memory::{
+    Arc,
+    Array, //
+};
 use crate::abstractions::netdevice::NetDevice;
-use crate::abstractions::rcu::{self, Rcu, RcuBox};
+use crate::abstractions::rcu::{
+    self,
+    Rcu,
+    RcuBox, //
+};
 use crate::stack;
 use crate::stack::errno::Errno;
-use crate::stack::ip::route::{self, Flow, Kind};
+use crate::stack::ip::route::{
+    self,
+    Flow,
+    Kind, //
+};
 use crate::stack::time::Instant;
 use crate::stack::wire::ethernet;
-use crate::stack::wire::ipv4::{Addr, HEADER_LEN};
+use crate::stack::wire::ipv4::{
+    Addr,
+    HEADER_LEN, //
+};
 
 /// What tells one next hop from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,9 +186,9 @@ impl Route {
             let link = neigh::link(dev);
             let hop = match stack::neigh::static_addr(&link, info.kind, info.next_hop) {
                 Some(ha) => NextHop::Static(ha),
-                None => NextHop::Neigh(
-                    neigh::lookup(state, dev, info.next_hop).ok_or(Errno::ENOBUFS)?,
-                ),
+                None => {
+                    NextHop::Neigh(neigh::lookup(state, dev, info.next_hop).ok_or(Errno::ENOBUFS)?)
+                }
             };
             Ok(Route { dst, hop, info })
         })

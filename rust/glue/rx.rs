@@ -16,17 +16,42 @@
 use super::demux;
 use super::ip_input;
 use super::neigh;
-use super::net::{Mode, Ports, State};
-use crate::abstractions::netdevice::{NetDevice, Notifier};
+use super::net::{
+    Mode,
+    Ports,
+    State, //
+};
+use crate::abstractions::netdevice::{
+    NetDevice,
+    Notifier, //
+};
 use crate::abstractions::netns::Net;
-use crate::abstractions::nf_hook::{self, Hook, Passing, Point};
-use crate::abstractions::packet_type::{Handler, PacketType};
-use crate::abstractions::skb_meta::{PACKET_BROADCAST, PACKET_MULTICAST};
-use crate::abstractions::skbuff::{SkBuff, Skb};
+use crate::abstractions::nf_hook::{
+    self,
+    Hook,
+    Passing,
+    Point, //
+};
+use crate::abstractions::packet_type::{
+    Handler,
+    PacketType, //
+};
+use crate::abstractions::skb_meta::{
+    PACKET_BROADCAST,
+    PACKET_MULTICAST, //
+};
+use crate::abstractions::skbuff::{
+    SkBuff,
+    Skb, //
+};
 use crate::stack::counters::Counter;
 use crate::stack::ip;
 use crate::stack::wire::ethernet::EtherType;
-use crate::stack::wire::ipv4::{Fields, Protocol, HEADER_LEN};
+use crate::stack::wire::ipv4::{
+    Fields,
+    Protocol,
+    HEADER_LEN, //
+};
 use kernel::error::Result;
 
 const ETH_P_IP: u16 = EtherType::IPV4.0;
@@ -181,13 +206,17 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
 /// The ends of a packet of a transport, which begins with its IP header; `None` for anything else.
 #[inline]
 fn key(skb: &mut SkBuff, ifindex: u32) -> Option<demux::Key> {
-    let fields = Fields::new_checked(skb.may_pull(HEADER_LEN)?.first_chunk::<HEADER_LEN>()?).ok()?;
+    let fields =
+        Fields::new_checked(skb.may_pull(HEADER_LEN)?.first_chunk::<HEADER_LEN>()?).ok()?;
     let protocol = fields.protocol();
     if fields.is_fragment() || !(protocol == Protocol::TCP || protocol == Protocol::UDP) {
         return None;
     }
     let at = fields.header_len();
-    let ports = skb.may_pull(at.wrapping_add(4))?.get(at..)?.first_chunk::<4>()?;
+    let ports = skb
+        .may_pull(at.wrapping_add(4))?
+        .get(at..)?
+        .first_chunk::<4>()?;
     Some(demux::Key {
         protocol,
         saddr: fields.saddr(),

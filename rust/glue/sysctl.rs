@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `net.rustnet.mode`: who owns the packets of a namespace.
 
-use super::net::{Mode, State};
-use crate::abstractions::sysctl::{self, Word};
-use kernel::error::{code::EINVAL, Result};
+use super::net::{
+    Mode,
+    State, //
+};
+use crate::abstractions::sysctl::{
+    self,
+    Word, //
+};
+use kernel::error::{
+    code::EINVAL,
+    Result, //
+};
 
 /// The file of a namespace.
 pub(crate) type Registration = sysctl::Registration<State>;

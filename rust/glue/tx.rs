@@ -14,12 +14,19 @@
 
 use super::neigh;
 use super::net::State;
-use super::route::{NextHop, Route};
+use super::route::{
+    NextHop,
+    Route, //
+};
 use crate::abstractions::dst;
 use crate::abstractions::fragment;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netns::Net;
-use crate::abstractions::nf_hook::{self, Place, Point};
+use crate::abstractions::nf_hook::{
+    self,
+    Place,
+    Point, //
+};
 use crate::abstractions::rcu;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
@@ -31,8 +38,14 @@ use crate::stack::errno::Errno;
 use crate::stack::ip;
 use crate::stack::ip::output::Xmit;
 use crate::stack::time::Instant;
-use crate::stack::wire::ethernet::{self, EtherType};
-use crate::stack::wire::ipv4::{self, DF};
+use crate::stack::wire::ethernet::{
+    self,
+    EtherType, //
+};
+use crate::stack::wire::ipv4::{
+    self,
+    DF, //
+};
 
 /// Sends a packet whose data begin with the transport header. `sk` is the socket that filters see as the
 /// sender; null for none. Process or softirq; consumes the packet.
@@ -201,7 +214,11 @@ pub(super) fn push_ethernet(skb: &mut Skb, dev: &NetDevice, dest: ethernet::Addr
         return false;
     };
     let source = dev.addr();
-    let parts = dest.0.into_iter().chain(source).chain(protocol.to_be_bytes());
+    let parts = dest
+        .0
+        .into_iter()
+        .chain(source)
+        .chain(protocol.to_be_bytes());
     for (to, from) in h.iter_mut().zip(parts) {
         *to = from;
     }
