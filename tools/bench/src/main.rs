@@ -90,14 +90,26 @@ fn run(args: &Args) -> Result<bool> {
     let verdicts = figures.verdicts();
     for (i, v) in verdicts.iter().enumerate() {
         let word = if v.held() { "ok" } else { "not ok" };
-        println!("{word} {} {} {:.3} (limit {})", i + 1, v.name, v.value, v.limit);
+        println!(
+            "{word} {} {} {:.3} (limit {})",
+            i + 1,
+            v.name,
+            v.value,
+            v.limit
+        );
     }
     Ok(verdicts.iter().all(report::Verdict::held))
 }
 
 fn measure(args: &Args) -> Result<Figures> {
-    let effort = Effort { ops: args.ops, bulk: args.bulk };
-    let ops: Vec<Op> = Op::ALL.into_iter().filter(|op| op.name().contains(&args.only)).collect();
+    let effort = Effort {
+        ops: args.ops,
+        bulk: args.bulk,
+    };
+    let ops: Vec<Op> = Op::ALL
+        .into_iter()
+        .filter(|op| op.name().contains(&args.only))
+        .collect();
     let lab = Lab::new(Link::Veth)?;
     for end in [&lab.a, &lab.b] {
         end.ns.sysctl("net/ipv4/tcp_max_tw_buckets", "262144")?;
@@ -105,7 +117,12 @@ fn measure(args: &Args) -> Result<Figures> {
     let subject = args.subject;
     let mut rows: Vec<Row> = ops
         .iter()
-        .map(|&op| Row { op, before: None, inet: None, subject: None })
+        .map(|&op| Row {
+            op,
+            before: None,
+            inet: None,
+            subject: None,
+        })
         .collect();
 
     quiesce()?;
@@ -141,7 +158,12 @@ fn measure(args: &Args) -> Result<Figures> {
     }
     drop(lab);
 
-    let mut figures = Figures { subject, rows, inet_memory: None, subject_memory: None };
+    let mut figures = Figures {
+        subject,
+        rows,
+        inet_memory: None,
+        subject_memory: None,
+    };
     if args.sockets > 0 && (args.only.is_empty() || "slab".contains(&args.only)) {
         step("memory, inet");
         figures.inet_memory = Some(memory::weigh(Family::INET, args.sockets)?);
@@ -181,7 +203,9 @@ fn quiesce() -> Result<()> {
 }
 
 fn repeat(runs: usize, mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
-    Ok(median((0..runs.max(1)).map(|_| run()).collect::<Result<_>>()?))
+    Ok(median(
+        (0..runs.max(1)).map(|_| run()).collect::<Result<_>>()?,
+    ))
 }
 
 /// The middle value; of an even number, the mean of the middle two.

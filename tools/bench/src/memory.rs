@@ -42,14 +42,18 @@ pub struct Cost {
 /// closes them all and weighs what is left.
 pub fn weigh(family: Family, n: usize) -> Result<Memory> {
     let room = (2 * n + 1000) as u64;
-    let limit = c::rlimit { rlim_cur: room, rlim_max: room };
+    let limit = c::rlimit {
+        rlim_cur: room,
+        rlim_max: room,
+    };
     uapi::setrlimit(c::RLIMIT_NOFILE as i32, &limit).sys("RLIMIT_NOFILE")?;
 
     let lab = Lab::new(Link::Veth)?;
     for end in [&lab.a, &lab.b] {
         // The default may be smaller than `n` on a small guest.
         end.ns.sysctl("net/ipv4/tcp_max_tw_buckets", "262144")?;
-        end.ns.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
+        end.ns
+            .sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
     }
     // One connection first: caches that exist once per namespace or route are not a socket's cost.
     let (listener, addr) = listener(&lab, family)?;
@@ -68,7 +72,10 @@ pub fn weigh(family: Family, n: usize) -> Result<Memory> {
         server.recv(&mut buf, 0).sys("the client's FIN")?;
     }
     let time_wait = Cost::between(&before, &settled()?, n);
-    Ok(Memory { established, time_wait })
+    Ok(Memory {
+        established,
+        time_wait,
+    })
 }
 
 fn pair(
@@ -90,7 +97,10 @@ fn settled() -> Result<Caches> {
     let mut last = 0;
     for _ in 0..50 {
         std::thread::sleep(Duration::from_millis(60));
-        for cache in std::fs::read_dir("/sys/kernel/slab").context("/sys/kernel/slab")?.flatten() {
+        for cache in std::fs::read_dir("/sys/kernel/slab")
+            .context("/sys/kernel/slab")?
+            .flatten()
+        {
             // Refused for caches that cannot shrink.
             let _ = std::fs::write(cache.path().join("shrink"), "1");
         }
@@ -114,7 +124,10 @@ impl Cost {
                 (name.clone(), grown / n as f64, slab.share)
             })
             .collect();
-        let bytes = caches.iter().map(|(_, count, share)| count * *share as f64).sum();
+        let bytes = caches
+            .iter()
+            .map(|(_, count, share)| count * *share as f64)
+            .sum();
         // Below one in fifty it is noise of the rest of the system: shown nowhere, but counted.
         caches.retain(|(_, count, _)| *count > 0.02);
         caches.sort_by(|x, y| (y.1 * y.2 as f64).total_cmp(&(x.1 * x.2 as f64)));

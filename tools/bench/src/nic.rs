@@ -27,10 +27,23 @@ pub fn run(subject: Family, module: &str, check: bool) -> Result<bool> {
         module::insmod(module)?;
     }
     let lab = Lab::new(Link::Nic)?;
-    let swapped = Lab { link: lab.link, a: lab.b.clone(), b: lab.a.clone() };
+    let swapped = Lab {
+        link: lab.link,
+        a: lab.b.clone(),
+        b: lab.a.clone(),
+    };
     let mut held = true;
-    println!("{:<12}{:>12}{:>12}{:>8}", "MB/s", "inet", subject.to_string(), "ratio");
-    for (n, (name, lab)) in [("a to b", &lab), ("b to a", &swapped)].into_iter().enumerate() {
+    println!(
+        "{:<12}{:>12}{:>12}{:>8}",
+        "MB/s",
+        "inet",
+        subject.to_string(),
+        "ratio"
+    );
+    for (n, (name, lab)) in [("a to b", &lab), ("b to a", &swapped)]
+        .into_iter()
+        .enumerate()
+    {
         let (mut inet, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {
             inet.push(throughput(lab, Family::INET)?);
@@ -41,7 +54,10 @@ pub fn run(subject: Family, module: &str, check: bool) -> Result<bool> {
         println!("{name:<12}{inet:>12.1}{ours:>12.1}{ratio:>8.3}");
         if check {
             let word = if ratio >= SHARE { "ok" } else { "not ok" };
-            println!("{word} {} e1000 {name}: {subject} / inet {ratio:.3} (least {SHARE})", n + 1);
+            println!(
+                "{word} {} e1000 {name}: {subject} / inet {ratio:.3} (least {SHARE})",
+                n + 1
+            );
             held &= ratio >= SHARE;
         }
     }

@@ -162,7 +162,10 @@ fn ping_pong(client: &Sock, server: &Sock, size: usize, ops: u32) -> Result<f64>
         if took.is_err() {
             let _ = client.shutdown(netlab::c::SHUT_RDWR);
         }
-        echo.join().expect("no panic").and(took).map(|t| per_op(t, ops))
+        echo.join()
+            .expect("no panic")
+            .and(took)
+            .map(|t| per_op(t, ops))
     })
 }
 
@@ -224,27 +227,33 @@ fn connects(lab: &Lab, family: Family, ops: u32, reset: bool) -> Result<f64> {
             Ok(())
         });
         let run = || -> Result<Duration> {
-            lab.a.ns.enter(|| {
-                let mut start = Instant::now();
-                for i in 0..all {
-                    if i == all - ops {
-                        start = Instant::now();
+            lab.a
+                .ns
+                .enter(|| {
+                    let mut start = Instant::now();
+                    for i in 0..all {
+                        if i == all - ops {
+                            start = Instant::now();
+                        }
+                        let conn = Sock::tcp(family).sys("socket")?;
+                        conn.connect(addr).sys("connect")?;
+                        if reset {
+                            conn.linger(true, 0).sys("SO_LINGER")?;
+                        }
                     }
-                    let conn = Sock::tcp(family).sys("socket")?;
-                    conn.connect(addr).sys("connect")?;
-                    if reset {
-                        conn.linger(true, 0).sys("SO_LINGER")?;
-                    }
-                }
-                Ok(start)
-            })
-            .map(|start| start.elapsed())
+                    Ok(start)
+                })
+                .map(|start| start.elapsed())
         };
         let took = run();
         if took.is_err() {
             let _ = listener.shutdown(netlab::c::SHUT_RDWR);
         }
-        server.join().expect("no panic").and(took).map(|t| per_op(t, ops))
+        server
+            .join()
+            .expect("no panic")
+            .and(took)
+            .map(|t| per_op(t, ops))
     })
 }
 

@@ -72,7 +72,11 @@ impl Figures {
         let established = |m: &Memory| m.established.bytes;
         let time_wait = |m: &Memory| m.time_wait.bytes;
         vec![
-            ("slab_per_established", i.map(established), s.map(established)),
+            (
+                "slab_per_established",
+                i.map(established),
+                s.map(established),
+            ),
             ("slab_per_time_wait", i.map(time_wait), s.map(time_wait)),
         ]
     }
@@ -87,11 +91,23 @@ impl Figures {
         };
         for row in self.rows.iter().filter(|r| r.op != Op::Floor) {
             let name = row.op.name();
-            judge(format!("{name}: {} / inet", self.subject), ratio(row.subject, row.inet), SPEED);
-            judge(format!("{name}: host tax"), ratio(row.inet, row.before), HOST_TAX);
+            judge(
+                format!("{name}: {} / inet", self.subject),
+                ratio(row.subject, row.inet),
+                SPEED,
+            );
+            judge(
+                format!("{name}: host tax"),
+                ratio(row.inet, row.before),
+                HOST_TAX,
+            );
         }
         for (name, inet, subject) in self.memory_rows() {
-            judge(format!("{name}: {} / inet", self.subject), ratio(subject, inet), MEMORY);
+            judge(
+                format!("{name}: {} / inet", self.subject),
+                ratio(subject, inet),
+                MEMORY,
+            );
         }
         all
     }
@@ -149,9 +165,10 @@ impl Figures {
         ];
         for (family, memory) in both {
             let Some(memory) = memory else { continue };
-            for (what, cost) in
-                [("established", &memory.established), ("TIME_WAIT", &memory.time_wait)]
-            {
+            for (what, cost) in [
+                ("established", &memory.established),
+                ("TIME_WAIT", &memory.time_wait),
+            ] {
                 let parts: Vec<String> = cost
                     .caches
                     .iter()

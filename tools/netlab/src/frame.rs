@@ -169,8 +169,9 @@ impl Tcp {
         s.extend_from_slice(&self.urgent.to_be_bytes());
         s.extend_from_slice(&options);
         s.extend_from_slice(&self.data);
-        let check =
-            self.check.unwrap_or_else(|| transport_checksum(&self.src, &self.dst, 6, &s));
+        let check = self
+            .check
+            .unwrap_or_else(|| transport_checksum(&self.src, &self.dst, 6, &s));
         s[16..18].copy_from_slice(&check.to_be_bytes());
         s
     }
@@ -306,7 +307,11 @@ impl Frame {
         if header[9] != protocol {
             return None;
         }
-        Some((header[12..16].try_into().ok()?, header[16..20].try_into().ok()?, payload))
+        Some((
+            header[12..16].try_into().ok()?,
+            header[16..20].try_into().ok()?,
+            payload,
+        ))
     }
 
     /// The TCP segment inside.
@@ -339,17 +344,25 @@ impl Frame {
             return None;
         }
         let a = self.0.get(14..42)?;
-        Some((u16::from_be_bytes([a[6], a[7]]), a[14..18].try_into().ok()?, a[24..28].try_into().ok()?))
+        Some((
+            u16::from_be_bytes([a[6], a[7]]),
+            a[14..18].try_into().ok()?,
+            a[24..28].try_into().ok()?,
+        ))
     }
 }
 
 #[cfg(test)]
+#[allow(non_snake_case)]
 mod tests {
     use super::*;
 
     #[test]
     fn checksum__of_rfc1071_example() {
-        assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
+        assert_eq!(
+            checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]),
+            !0xddf2
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub fn table(family: Family, proto: &str) -> String {
 /// The sockets of a family in a namespace.
 pub fn sockets(ns: &Namespace, family: Family, proto: &str) -> Result<Vec<ProcSock>> {
     let name = table(family, proto);
-    let text = ns.proc_net(&name).with_context(|| format!("/proc/net/{name}"))?;
+    let text = ns
+        .proc_net(&name)
+        .with_context(|| format!("/proc/net/{name}"))?;
     Ok(text.lines().skip(1).filter_map(parse_line).collect())
 }
 
@@ -48,9 +50,17 @@ fn parse_line(line: &str) -> Option<ProcSock> {
     let remote = parse_addr(words.next()?)?;
     let state = u8::from_str_radix(words.next()?, 16).ok()?;
     let (tx, rx) = words.next()?.split_once(':')?;
-    let (tx_queue, rx_queue) =
-        (u32::from_str_radix(tx, 16).ok()?, u32::from_str_radix(rx, 16).ok()?);
-    Some(ProcSock { local, remote, state, tx_queue, rx_queue })
+    let (tx_queue, rx_queue) = (
+        u32::from_str_radix(tx, 16).ok()?,
+        u32::from_str_radix(rx, 16).ok()?,
+    );
+    Some(ProcSock {
+        local,
+        remote,
+        state,
+        tx_queue,
+        rx_queue,
+    })
 }
 
 fn parse_addr(word: &str) -> Option<SocketAddrV4> {
@@ -62,14 +72,17 @@ fn parse_addr(word: &str) -> Option<SocketAddrV4> {
 
 /// RustNet's counters: every `name value` line of /proc/net/rustnet/stat, and table forms too.
 pub fn rustnet_stat(ns: &Namespace) -> Result<BTreeMap<String, u64>> {
-    let text = ns.proc_net("rustnet/stat").context("/proc/net/rustnet/stat")?;
+    let text = ns
+        .proc_net("rustnet/stat")
+        .context("/proc/net/rustnet/stat")?;
     Ok(text.lines().filter_map(stat_line).collect())
 }
 
 /// A counter's name is everything before its value, so that "drop ip_csum 3" and "ip_csum: 3" both read.
 fn stat_line(line: &str) -> Option<(String, u64)> {
     let line = line.trim();
-    let (name, value) = line.rsplit_once(|ch: char| ch.is_whitespace() || ch == ':' || ch == '=')?;
+    let (name, value) =
+        line.rsplit_once(|ch: char| ch.is_whitespace() || ch == ':' || ch == '=')?;
     let name = name.trim_end_matches([':', '=', ' ', '\t']).trim();
     Some((name.to_string(), value.trim().parse().ok()?))
 }
@@ -87,8 +100,14 @@ pub fn netstat(ns: &Namespace, proto: &str, counter: &str) -> Result<u64> {
 fn named_columns(text: &str, proto: &str, counter: &str) -> Result<u64> {
     let prefix = format!("{proto}:");
     let mut lines = text.lines().filter(|l| l.starts_with(&prefix));
-    let (names, values) = (lines.next().context("no such line")?, lines.next().context("cut")?);
-    let at = names.split_whitespace().position(|w| w == counter).context("no such counter")?;
+    let (names, values) = (
+        lines.next().context("no such line")?,
+        lines.next().context("cut")?,
+    );
+    let at = names
+        .split_whitespace()
+        .position(|w| w == counter)
+        .context("no such counter")?;
     Ok(values.split_whitespace().nth(at).context("cut")?.parse()?)
 }
 
@@ -113,12 +132,20 @@ pub fn slabinfo() -> Result<BTreeMap<String, Slab>> {
             let num = |i: usize| words.get(i)?.parse::<u64>().ok();
             let (active, size, per_slab, pages) = (num(1)?, num(3)?, num(4)?, num(5)?);
             let share = pages * 4096 / per_slab.max(1);
-            Some((words[0].to_string(), Slab { active, size, share }))
+            Some((
+                words[0].to_string(),
+                Slab {
+                    active,
+                    size,
+                    share,
+                },
+            ))
         })
         .collect())
 }
 
 #[cfg(test)]
+#[allow(non_snake_case)]
 mod tests {
     use super::*;
 

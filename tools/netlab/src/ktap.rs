@@ -133,7 +133,10 @@ pub fn want_errno<T: Debug>(what: &str, got: Result<T, Errno>, errno: i32) -> Re
     match got {
         Err(Errno(e)) if e == errno => Ok(()),
         Err(Errno(e)) => bail!("{what}: {} instead of {}", errno_name(e), errno_name(errno)),
-        Ok(v) => bail!("{what}: succeeded with {v:?} instead of {}", errno_name(errno)),
+        Ok(v) => bail!(
+            "{what}: succeeded with {v:?} instead of {}",
+            errno_name(errno)
+        ),
     }
 }
 

@@ -72,12 +72,16 @@ pub struct End {
 impl End {
     /// A TCP socket of the family, here.
     pub fn tcp(&self, family: Family) -> Result<Sock> {
-        self.ns.enter(|| Sock::tcp(family)).sys(&format!("socket({family}, STREAM)"))
+        self.ns
+            .enter(|| Sock::tcp(family))
+            .sys(&format!("socket({family}, STREAM)"))
     }
 
     /// A UDP socket of the family, here.
     pub fn udp(&self, family: Family) -> Result<Sock> {
-        self.ns.enter(|| Sock::udp(family)).sys(&format!("socket({family}, DGRAM)"))
+        self.ns
+            .enter(|| Sock::udp(family))
+            .sys(&format!("socket({family}, DGRAM)"))
     }
 
     /// This end's address with a port.
@@ -109,8 +113,17 @@ impl Lab {
 
     fn lo() -> Result<Lab> {
         let ns = Arc::new(Namespace::new()?);
-        let end = End { ns, ip: Ipv4Addr::LOCALHOST, dev: "lo".into(), mac: [0; 6] };
-        Ok(Lab { link: Link::Lo, a: end.clone(), b: end })
+        let end = End {
+            ns,
+            ip: Ipv4Addr::LOCALHOST,
+            dev: "lo".into(),
+            mac: [0; 6],
+        };
+        Ok(Lab {
+            link: Link::Lo,
+            a: end.clone(),
+            b: end,
+        })
     }
 
     fn veth() -> Result<Lab> {
@@ -125,7 +138,12 @@ impl Lab {
             b.path()
         ))?;
         b.ip("addr add 10.77.0.2/24 dev vb\nlink set vb up")?;
-        let end = |ns, ip, dev: &str, mac| End { ns: Arc::new(ns), ip, dev: dev.into(), mac };
+        let end = |ns, ip, dev: &str, mac| End {
+            ns: Arc::new(ns),
+            ip,
+            dev: dev.into(),
+            mac,
+        };
         Ok(Lab {
             link: Link::Veth,
             a: end(a, Ipv4Addr::new(10, 77, 0, 1), "va", mac_a),
@@ -141,12 +159,25 @@ impl Lab {
         let (a, b) = (Namespace::new()?, Namespace::new()?);
         let host = Namespace::current()?;
         // The kernel hands physical devices back to the first namespace when ours is gone.
-        host.ip(&format!("link set {one} netns {}\nlink set {two} netns {}", a.path(), b.path()))?;
-        a.ip(&format!("addr add 10.78.0.1/24 dev {one}\nlink set {one} up"))?;
-        b.ip(&format!("addr add 10.78.0.2/24 dev {two}\nlink set {two} up"))?;
+        host.ip(&format!(
+            "link set {one} netns {}\nlink set {two} netns {}",
+            a.path(),
+            b.path()
+        ))?;
+        a.ip(&format!(
+            "addr add 10.78.0.1/24 dev {one}\nlink set {one} up"
+        ))?;
+        b.ip(&format!(
+            "addr add 10.78.0.2/24 dev {two}\nlink set {two} up"
+        ))?;
         let end = |ns: Namespace, ip, dev: &str| -> Result<End> {
             let mac = ns.enter(|| mac_of(dev))?;
-            Ok(End { ns: Arc::new(ns), ip, dev: dev.into(), mac })
+            Ok(End {
+                ns: Arc::new(ns),
+                ip,
+                dev: dev.into(),
+                mac,
+            })
         };
         let lab = Lab {
             link: Link::Nic,
@@ -155,7 +186,10 @@ impl Lab {
         };
         for end in [&lab.a, &lab.b] {
             crate::wait::until("carrier on the e1000", || {
-                let text = end.ns.run(&["ip", "-o", "link", "show", "dev", &end.dev]).ok()?;
+                let text = end
+                    .ns
+                    .run(&["ip", "-o", "link", "show", "dev", &end.dev])
+                    .ok()?;
                 text.contains("LOWER_UP").then_some(())
             })?;
         }
@@ -166,7 +200,11 @@ impl Lab {
 /// Names of the e1000s in the first namespace, in order.
 fn e1000s() -> Vec<String> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let driver = std::fs::read_link(entry.path().join("device/driver"));
         let is = driver.is_ok_and(|d| d.to_string_lossy().contains("e1000"));
         if is {
@@ -179,9 +217,14 @@ fn e1000s() -> Vec<String> {
 
 /// The Ethernet address of a device in the calling thread's namespace.
 fn mac_of(dev: &str) -> Result<[u8; 6]> {
-    let out = std::process::Command::new("ip").args(["-o", "link", "show", "dev", dev]).output()?;
+    let out = std::process::Command::new("ip")
+        .args(["-o", "link", "show", "dev", dev])
+        .output()?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let word = text.split_whitespace().skip_while(|w| *w != "link/ether").nth(1);
+    let word = text
+        .split_whitespace()
+        .skip_while(|w| *w != "link/ether")
+        .nth(1);
     let word = word.with_context(|| format!("no link/ether in {text:?}"))?;
     let mut mac = [0; 6];
     for (byte, hex) in mac.iter_mut().zip(word.split(':')) {

@@ -12,7 +12,10 @@ pub const RUSTNET_KO: &str = "/modules/rustnet.ko";
 
 /// Whether a module is loaded.
 pub fn loaded(name: &str) -> bool {
-    Path::new("/sys/module").join(name).join("initstate").exists()
+    Path::new("/sys/module")
+        .join(name)
+        .join("initstate")
+        .exists()
 }
 
 /// `insmod PATH`.

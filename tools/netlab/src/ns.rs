@@ -29,7 +29,9 @@ impl Namespace {
             uapi::unshare(c::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
             Ok(File::open("/proc/thread-self/ns/net")?)
         });
-        let ns = Namespace { file: made.join().expect("the thread does not panic")? };
+        let ns = Namespace {
+            file: made.join().expect("the thread does not panic")?,
+        };
         ns.sysctl_if_there("net/ipv6/conf/all/disable_ipv6", "1")?;
         ns.sysctl_if_there("net/ipv6/conf/default/disable_ipv6", "1")?;
         ns.ip("link set lo up")?;
@@ -38,7 +40,9 @@ impl Namespace {
 
     /// The namespace that the calling thread is in.
     pub fn current() -> Result<Self> {
-        Ok(Namespace { file: File::open("/proc/thread-self/ns/net")? })
+        Ok(Namespace {
+            file: File::open("/proc/thread-self/ns/net")?,
+        })
     }
 
     /// A path by which `ip` and others can name this namespace while the process lives.
@@ -89,7 +93,10 @@ impl Namespace {
         let out = child.wait_with_output()?;
         if !out.status.success() {
             let why = String::from_utf8_lossy(&out.stderr);
-            bail!("{tool} refused {lines:?}: {}", why.trim().replace('\n', "; "));
+            bail!(
+                "{tool} refused {lines:?}: {}",
+                why.trim().replace('\n', "; ")
+            );
         }
         Ok(())
     }
@@ -97,7 +104,12 @@ impl Namespace {
     /// Runs a program inside the namespace and returns its standard output; an error holds the rest.
     pub fn run(&self, argv: &[&str]) -> Result<String> {
         let out = self
-            .enter(|| Command::new(argv[0]).args(&argv[1..]).stdin(Stdio::null()).output())
+            .enter(|| {
+                Command::new(argv[0])
+                    .args(&argv[1..])
+                    .stdin(Stdio::null())
+                    .output()
+            })
             .with_context(|| format!("running {argv:?}"))?;
         let stdout = String::from_utf8_lossy(&out.stdout).into_owned();
         if !out.status.success() {

@@ -20,7 +20,9 @@ impl Stream {
     /// Starts the stream of this seed.
     pub fn new(seed: u64) -> Self {
         // Any odd constant will do: xorshift must not start at zero.
-        Stream { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        Stream {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        }
     }
 
     /// The next 64 bits (xorshift64*).
@@ -54,7 +56,13 @@ impl Stream {
 
 /// A SHA-256 in hexadecimal.
 pub fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|b| format!("{b:02x}")).collect()
+    let mut text = String::new();
+    for b in digest {
+        for nibble in [b >> 4, b & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+        }
+    }
+    text
 }
 
 /// Writes `total` bytes of the seed's stream and returns their SHA-256.
@@ -71,7 +79,8 @@ pub fn send_stream(sock: &Sock, seed: u64, total: usize) -> Result<String> {
         let chunk = &mut buf[..n];
         stream.fill(chunk);
         hash.update(&*chunk);
-        sock.send_all(chunk).with_context(|| format!("sending with {left} bytes left"))?;
+        sock.send_all(chunk)
+            .with_context(|| format!("sending with {left} bytes left"))?;
         left -= n;
     }
     Ok(hex(&hash.finalize()))

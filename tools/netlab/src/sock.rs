@@ -215,7 +215,13 @@ impl Sock {
             let from = from.and_then(|a| SocketAddrV4::try_from(a).ok());
             let namelen = if from.is_some() { 16 } else { 0 };
             let from = from.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
-            return Ok(Message { len, flags: 0, from, namelen, control: Vec::new() });
+            return Ok(Message {
+                len,
+                flags: 0,
+                from,
+                namelen,
+                control: Vec::new(),
+            });
         }
         let mut sa: c::sockaddr_in = uapi::pod_zeroed();
         let mut control = [0u64; 32];
@@ -234,7 +240,13 @@ impl Sock {
             control.push((h.cmsg_level, h.cmsg_type, data.to_vec()));
         }
         let flags = hdr.flags;
-        Ok(Message { len, flags, from: from_sockaddr(&sa), namelen, control })
+        Ok(Message {
+            len,
+            flags,
+            from: from_sockaddr(&sa),
+            namelen,
+            control,
+        })
     }
 
     /// `shutdown(2)`.
@@ -275,7 +287,10 @@ impl Sock {
 
     /// SO_LINGER.
     pub fn linger(&self, on: bool, seconds: i32) -> Sys<()> {
-        let l = c::linger { l_onoff: i32::from(on), l_linger: seconds };
+        let l = c::linger {
+            l_onoff: i32::from(on),
+            l_linger: seconds,
+        };
         uapi::setsockopt(*self.fd, c::SOL_SOCKET, c::SO_LINGER, &l)
     }
 

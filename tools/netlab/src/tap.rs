@@ -56,9 +56,13 @@ impl Tap {
             Ok((fd, ifindex as i32))
         })?;
         // SO_RCVBUFFORCE: a flood must not push out the frames that the test looks for.
-        let big = (16 << 20) as i32;
+        let big: i32 = 16 << 20;
         let _ = uapi::setsockopt(*fd, c::SOL_SOCKET, c::SO_RCVBUFFORCE, &big);
-        let tap = Tap { fd, end: end.clone(), ifindex };
+        let tap = Tap {
+            fd,
+            end: end.clone(),
+            ifindex,
+        };
         uapi::bind(*tap.fd, &tap.sockaddr(protocol)).context("bind(AF_PACKET)")?;
         Ok(tap)
     }
@@ -108,7 +112,11 @@ impl Tap {
                 return Ok(found);
             }
         }
-        bail!("not seen on {} within {:?}: {what}", self.end.dev, wait::PATIENCE)
+        bail!(
+            "not seen on {} within {:?}: {what}",
+            self.end.dev,
+            wait::PATIENCE
+        )
     }
 
     /// Every frame that has been captured so far, without waiting for more.

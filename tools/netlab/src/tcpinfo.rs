@@ -11,8 +11,19 @@ use crate::sock::Sys;
 
 /// TCP states, as `tcpi_state` and /proc/net/tcp number them.
 pub const STATES: [&str; 13] = [
-    "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
-    "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
+    "?",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
 ];
 
 /// What TCP_INFO returned.
@@ -130,11 +141,14 @@ fields! {
 impl TcpInfo {
     /// `getsockopt(TCP_INFO)` with more room than any kernel fills.
     pub fn of(sock: &Sock) -> Sys<TcpInfo> {
-        sock.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 512).map(TcpInfo)
+        sock.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 512)
+            .map(TcpInfo)
     }
 
     /// The state's name.
     pub fn state_name(&self) -> &'static str {
-        self.state().and_then(|s| STATES.get(usize::from(s))).unwrap_or(&"?")
+        self.state()
+            .and_then(|s| STATES.get(usize::from(s)))
+            .unwrap_or(&"?")
     }
 }

@@ -21,7 +21,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn poll_fd(fd: &impl AsRawFd, events: i16, timeout: Duration) -> Result<i16, uapi::Errno> {
     let end = Instant::now() + timeout;
     loop {
-        let mut set = [c::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+        let mut set = [c::pollfd {
+            fd: fd.as_raw_fd(),
+            events,
+            revents: 0,
+        }];
         let left = end.saturating_duration_since(Instant::now());
         let ms = left.as_millis().min(i32::MAX as u128) as i32;
         // Round up: poll(0) just before the deadline would spin.

@@ -82,7 +82,7 @@ impl Ctx {
     pub fn closed_port(&self) -> Result<SocketAddrV4> {
         let s = self.server_tcp()?;
         s.bind(self.lab.b.at(0)).sys("bind")?;
-        Ok(s.local().sys("getsockname")?)
+        s.local().sys("getsockname")
     }
 }
 
@@ -122,7 +122,15 @@ const VETH: &[Link] = &[Link::Veth];
 
 impl Case {
     const fn new(ends: Ends, group: &'static str, name: &'static str, run: Test) -> Case {
-        Case { group, name, ends, links: EVERYWHERE, fresh: false, secs: 40, run }
+        Case {
+            group,
+            name,
+            ends,
+            links: EVERYWHERE,
+            fresh: false,
+            secs: 40,
+            run,
+        }
     }
 
     /// A case about one socket: over loopback.
@@ -209,7 +217,13 @@ pub fn plan(args: &Args) -> Vec<Planned> {
                 // The module's own tests unload it: only when asked for by name.
                 let alone = case.group == "module" && args.group.is_empty();
                 if in_group && !alone && name.contains(&args.case) {
-                    plan.push(Planned { name, case, link, client, server });
+                    plan.push(Planned {
+                        name,
+                        case,
+                        link,
+                        client,
+                        server,
+                    });
                 }
             }
         }

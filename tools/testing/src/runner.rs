@@ -66,12 +66,16 @@ fn one_child(args: &Args, plan: &[Planned], report: &mut Report) -> usize {
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     where_it_hangs(pid);
                     let _ = child.kill();
+                    // Not here: what hangs in the kernel may survive even this signal.
+                    std::thread::spawn(move || child.wait());
                     let why = format!("still running after {} s", limit.as_secs());
                     report.case(&planned.name, &Outcome::Fail(why));
                     return i + 1;
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    let how = child.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+                    let how = child
+                        .wait()
+                        .map_or_else(|e| e.to_string(), |s| s.to_string());
                     let why = format!("the test process died: {how}");
                     report.case(&planned.name, &Outcome::Fail(why));
                     return i + 1;
@@ -97,7 +101,12 @@ fn spawn(plan: &[Planned]) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the test program can run itself");
-    let names: String = plan.iter().map(|p| format!("{}\n", p.name)).collect();
+    let mut names = plan
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect::<Vec<_>>()
+        .join("\n");
+    names.push('\n');
     let mut stdin = child.stdin.take().expect("piped");
     // On a thread: the list may be longer than the pipe.
     std::thread::spawn(move || stdin.write_all(names.as_bytes()));
@@ -127,7 +136,10 @@ fn where_it_hangs(pid: u32) {
         let read = |what: &str| std::fs::read_to_string(task.path().join(what));
         let tid = task.file_name().to_string_lossy().into_owned();
         let syscall = read("syscall").unwrap_or_default();
-        println!("# thread {tid}: syscall {}", syscall.split(' ').next().unwrap_or("?").trim());
+        println!(
+            "# thread {tid}: syscall {}",
+            syscall.split(' ').next().unwrap_or("?").trim()
+        );
         for line in read("stack").unwrap_or_default().lines() {
             println!("#   {line}");
         }
@@ -139,7 +151,9 @@ pub fn child(args: &Args, plan: &[Planned]) {
     let by_name: HashMap<&str, &Planned> = plan.iter().map(|p| (p.name.as_str(), p)).collect();
     let mut labs: HashMap<String, Lab> = HashMap::new();
     for name in std::io::stdin().lines().map_while(Result::ok) {
-        let Some(planned) = by_name.get(name.as_str()) else { continue };
+        let Some(planned) = by_name.get(name.as_str()) else {
+            continue;
+        };
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let ctx = surroundings(args, planned, &mut labs)?;
             (planned.case.run)(&ctx)
@@ -160,7 +174,8 @@ pub fn child(args: &Args, plan: &[Planned]) {
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
+        .unwrap_or_default()
 }
 
 fn surroundings(
@@ -188,5 +203,10 @@ fn surroundings(
         }
     };
     let (client, server) = (planned.client, planned.server);
-    Ok(Ctx { lab, client, server, args: args.clone() })
+    Ok(Ctx {
+        lab,
+        client,
+        server,
+        args: args.clone(),
+    })
 }

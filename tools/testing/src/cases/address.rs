@@ -43,21 +43,34 @@ fn in_use(ctx: &Ctx) -> Result<()> {
     let (one, two) = (ctx.tcp()?, ctx.tcp()?);
     one.bind(ctx.lab.a.at(0)).sys("bind")?;
     one.listen(1).sys("listen")?;
-    want_errno("second bind", two.bind(one.local().sys("name")?), c::EADDRINUSE)
+    want_errno(
+        "second bind",
+        two.bind(one.local().sys("name")?),
+        c::EADDRINUSE,
+    )
 }
 
 fn in_use_by_wildcard(ctx: &Ctx) -> Result<()> {
     let (one, two) = (ctx.tcp()?, ctx.tcp()?);
-    one.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).sys("bind 0.0.0.0")?;
+    one.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
+        .sys("bind 0.0.0.0")?;
     one.listen(1).sys("listen")?;
     let port = one.local().sys("name")?.port();
-    want_errno("bind below the wildcard", two.bind(ctx.lab.a.at(port)), c::EADDRINUSE)
+    want_errno(
+        "bind below the wildcard",
+        two.bind(ctx.lab.a.at(port)),
+        c::EADDRINUSE,
+    )
 }
 
 fn foreign(ctx: &Ctx) -> Result<()> {
     let elsewhere = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 77), 0);
     want_errno("tcp", ctx.tcp()?.bind(elsewhere), c::EADDRNOTAVAIL)?;
-    want_errno("udp", ctx.lab.a.udp(ctx.family())?.bind(elsewhere), c::EADDRNOTAVAIL)
+    want_errno(
+        "udp",
+        ctx.lab.a.udp(ctx.family())?.bind(elsewhere),
+        c::EADDRNOTAVAIL,
+    )
 }
 
 fn low_port(ctx: &Ctx) -> Result<()> {
@@ -75,17 +88,27 @@ fn short(ctx: &Ctx) -> Result<()> {
     nl.nl_family = c::AF_INET as u16;
     want_errno("tcp bind", ctx.tcp()?.bind_raw(&nl), c::EINVAL)?;
     want_errno("tcp connect", ctx.tcp()?.connect_raw(&nl), c::EINVAL)?;
-    want_errno("udp bind", ctx.lab.a.udp(ctx.family())?.bind_raw(&nl), c::EINVAL)
+    want_errno(
+        "udp bind",
+        ctx.lab.a.udp(ctx.family())?.bind_raw(&nl),
+        c::EINVAL,
+    )
 }
 
 fn wrong_family(ctx: &Ctx) -> Result<()> {
     let odd = sockaddr_in(c::AF_UNIX, ctx.lab.a.at(0));
     want_errno("tcp", ctx.tcp()?.bind_raw(&odd), c::EAFNOSUPPORT)?;
-    want_errno("udp", ctx.lab.a.udp(ctx.family())?.bind_raw(&odd), c::EAFNOSUPPORT)?;
+    want_errno(
+        "udp",
+        ctx.lab.a.udp(ctx.family())?.bind_raw(&odd),
+        c::EAFNOSUPPORT,
+    )?;
     want_errno("connect", ctx.tcp()?.connect_raw(&odd), c::EAFNOSUPPORT)?;
     // The family's own number is an address family too.
     let own = sockaddr_in(ctx.family().0, ctx.lab.a.at(0));
-    ctx.tcp()?.bind_raw(&own).sys("bind with the family's own number")
+    ctx.tcp()?
+        .bind_raw(&own)
+        .sys("bind with the family's own number")
 }
 
 fn twice(ctx: &Ctx) -> Result<()> {
@@ -96,23 +119,31 @@ fn twice(ctx: &Ctx) -> Result<()> {
 
 fn unspec(ctx: &Ctx) -> Result<()> {
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-    ctx.tcp()?.bind_raw(&sockaddr_in(c::AF_UNSPEC, any)).sys("AF_UNSPEC with 0.0.0.0")?;
+    ctx.tcp()?
+        .bind_raw(&sockaddr_in(c::AF_UNSPEC, any))
+        .sys("AF_UNSPEC with 0.0.0.0")?;
     let named = sockaddr_in(c::AF_UNSPEC, ctx.lab.a.at(0));
-    want_errno("AF_UNSPEC with an address", ctx.tcp()?.bind_raw(&named), c::EAFNOSUPPORT)
+    want_errno(
+        "AF_UNSPEC with an address",
+        ctx.tcp()?.bind_raw(&named),
+        c::EAFNOSUPPORT,
+    )
 }
 
 fn separate(ctx: &Ctx) -> Result<()> {
     let tcp = ctx.tcp()?;
     tcp.bind(ctx.lab.a.at(0)).sys("tcp bind")?;
     let udp = ctx.lab.a.udp(ctx.family())?;
-    udp.bind(tcp.local().sys("name")?).sys("udp bind of the same port")
+    udp.bind(tcp.local().sys("name")?)
+        .sys("udp bind of the same port")
 }
 
 /// The accepted socket of an old listener keeps the port busy; SO_REUSEADDR lets a new listener in.
 fn reuseaddr(ctx: &Ctx) -> Result<()> {
     let (old, addr) = {
         let l = ctx.tcp()?;
-        l.set(c::SOL_SOCKET, c::SO_REUSEADDR, 1).sys("SO_REUSEADDR")?;
+        l.set(c::SOL_SOCKET, c::SO_REUSEADDR, 1)
+            .sys("SO_REUSEADDR")?;
         l.bind(ctx.lab.a.at(0)).sys("bind")?;
         l.listen(1).sys("listen")?;
         let addr = l.local().sys("name")?;
@@ -125,7 +156,9 @@ fn reuseaddr(ctx: &Ctx) -> Result<()> {
     let plain = ctx.tcp()?;
     want_errno("bind without SO_REUSEADDR", plain.bind(addr), c::EADDRINUSE)?;
     let reusing = ctx.tcp()?;
-    reusing.set(c::SOL_SOCKET, c::SO_REUSEADDR, 1).sys("SO_REUSEADDR")?;
+    reusing
+        .set(c::SOL_SOCKET, c::SO_REUSEADDR, 1)
+        .sys("SO_REUSEADDR")?;
     reusing.bind(addr).sys("bind with SO_REUSEADDR")?;
     reusing.listen(1).sys("listen")?;
     drop(accepted);
@@ -134,7 +167,11 @@ fn reuseaddr(ctx: &Ctx) -> Result<()> {
 
 fn before_bind(ctx: &Ctx) -> Result<()> {
     let name = ctx.tcp()?.local().sys("getsockname")?;
-    check_eq!(name, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), "name of a new socket");
+    check_eq!(
+        name,
+        SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+        "name of a new socket"
+    );
     Ok(())
 }
 
@@ -171,13 +208,24 @@ fn listen_autobinds(ctx: &Ctx) -> Result<()> {
     l.listen(1).sys("listen")?;
     let name = l.local().sys("getsockname")?;
     check!(name.port() != 0, "no port after listen without bind");
-    check_eq!(*name.ip(), Ipv4Addr::UNSPECIFIED, "address after listen without bind");
+    check_eq!(
+        *name.ip(),
+        Ipv4Addr::UNSPECIFIED,
+        "address after listen without bind"
+    );
     Ok(())
 }
 
 fn range(ctx: &Ctx) -> Result<()> {
-    let text = ctx.lab.a.ns.enter(|| std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range"))?;
-    let bounds: Vec<u16> = text.split_whitespace().filter_map(|w| w.parse().ok()).collect();
+    let text = ctx
+        .lab
+        .a
+        .ns
+        .enter(|| std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range"))?;
+    let bounds: Vec<u16> = text
+        .split_whitespace()
+        .filter_map(|w| w.parse().ok())
+        .collect();
     let mut ports = Vec::new();
     let mut held = Vec::new();
     for _ in 0..32 {
@@ -187,7 +235,10 @@ fn range(ctx: &Ctx) -> Result<()> {
         held.push(s);
     }
     for p in &ports {
-        check!((bounds[0]..=bounds[1]).contains(p), "port {p} is outside {bounds:?}");
+        check!(
+            (bounds[0]..=bounds[1]).contains(p),
+            "port {p} is outside {bounds:?}"
+        );
     }
     let in_a_row = ports.windows(2).filter(|w| w[1] == w[0] + 1).count();
     check!(in_a_row < 16, "automatic ports are predictable: {ports:?}");
@@ -204,11 +255,27 @@ fn names_agree(ctx: &Ctx) -> Result<()> {
     let (s, from) = l.accept4(0).sys("accept4")?;
     check_eq!(c.peer().sys("peer")?, addr, "the client's peer");
     check_eq!(s.local().sys("local")?, addr, "the server's own address");
-    check_eq!(c.local().sys("local")?, s.peer().sys("peer")?, "the two names of the client");
-    check_eq!(from, s.peer().sys("peer")?, "the address that accept4 returned");
-    check_eq!(*c.local().sys("local")?.ip(), ctx.lab.a.ip, "the source address chosen");
+    check_eq!(
+        c.local().sys("local")?,
+        s.peer().sys("peer")?,
+        "the two names of the client"
+    );
+    check_eq!(
+        from,
+        s.peer().sys("peer")?,
+        "the address that accept4 returned"
+    );
+    check_eq!(
+        *c.local().sys("local")?.ip(),
+        ctx.lab.a.ip,
+        "the source address chosen"
+    );
     let (sa, len) = s.getpeername().sys("getpeername")?;
-    check_eq!((i32::from(sa.sin_family), len), (c::AF_INET, 16), "peer's family and length");
+    check_eq!(
+        (i32::from(sa.sin_family), len),
+        (c::AF_INET, 16),
+        "peer's family and length"
+    );
     Ok(())
 }
 

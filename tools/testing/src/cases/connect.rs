@@ -30,38 +30,68 @@ pub const CASES: &[Case] = &[
     Case::two(G, "closed_port_ECONNREFUSED", refused),
     Case::two(G, "refused_socket_can_try_again", refused_then_again),
     Case::two(G, "nonblocking_EINPROGRESS_then_writable", nonblocking),
-    Case::two(G, "nonblocking_refused_is_told_by_SO_ERROR", nonblocking_refused),
+    Case::two(
+        G,
+        "nonblocking_refused_is_told_by_SO_ERROR",
+        nonblocking_refused,
+    ),
     Case::two(G, "connected_twice_EISCONN", twice),
     Case::two(G, "connect_on_listener_EISCONN", on_listener),
-    Case::two(G, "pending_connect_EALREADY", already).veth().fresh(),
-    Case::two(G, "no_answer_ETIMEDOUT_by_TCP_USER_TIMEOUT", user_timeout).veth().fresh(),
-    Case::two(G, "unreachable_host_EHOSTUNREACH", unreachable).veth().fresh(),
+    Case::two(G, "pending_connect_EALREADY", already)
+        .veth()
+        .fresh(),
+    Case::two(G, "no_answer_ETIMEDOUT_by_TCP_USER_TIMEOUT", user_timeout)
+        .veth()
+        .fresh(),
+    Case::two(G, "unreachable_host_EHOSTUNREACH", unreachable)
+        .veth()
+        .fresh(),
     Case::one(G, "no_route_ENETUNREACH", no_route).veth(),
     Case::two(G, "AF_UNSPEC_disconnects", unspec),
     Case::one(G, "short_address_EINVAL", short),
     Case::one(G, "self_connection_by_simultaneous_open", to_itself),
-    Case::two(G, "simultaneous_open_of_two_ends", simultaneous).veth().fresh(),
+    Case::two(G, "simultaneous_open_of_two_ends", simultaneous)
+        .veth()
+        .fresh(),
     Case::one(G, "listen_states", listen_states),
     Case::one(G, "accept_on_nonlistener_EINVAL", accept_nonlistener),
     Case::one(G, "accept_nonblocking_EAGAIN", accept_eagain),
     Case::two(G, "accept4_flags", accept_flags),
     Case::two(G, "accept_blocks_until_a_connection", accept_blocks),
-    Case::two(G, "accept_after_the_peer_has_sent_and_closed", accept_after_close),
+    Case::two(
+        G,
+        "accept_after_the_peer_has_sent_and_closed",
+        accept_after_close,
+    ),
     Case::two(G, "accept_after_the_peer_has_reset", accept_after_reset),
     Case::two(G, "accepted_inherits_nodelay_and_buffers", inherits),
-    Case::two(G, "listener_closed_resets_waiting_connections", listener_closed),
-    Case::two(G, "backlog_bounds_the_accept_queue", backlog).veth().fresh(),
+    Case::two(
+        G,
+        "listener_closed_resets_waiting_connections",
+        listener_closed,
+    ),
+    Case::two(G, "backlog_bounds_the_accept_queue", backlog)
+        .veth()
+        .fresh(),
     Case::two(G, "listener_state_and_queue_in_proc", listener_in_proc),
 ];
 
 fn refused(ctx: &Ctx) -> Result<()> {
-    want_errno("connect", ctx.tcp()?.connect(ctx.closed_port()?), c::ECONNREFUSED)
+    want_errno(
+        "connect",
+        ctx.tcp()?.connect(ctx.closed_port()?),
+        c::ECONNREFUSED,
+    )
 }
 
 fn refused_then_again(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
     want_errno("connect", s.connect(ctx.closed_port()?), c::ECONNREFUSED)?;
-    check_eq!(s.take_error().sys("SO_ERROR")?, 0, "SO_ERROR after connect has told it");
+    check_eq!(
+        s.take_error().sys("SO_ERROR")?,
+        0,
+        "SO_ERROR after connect has told it"
+    );
     let (l, addr) = ctx.listener(1)?;
     s.connect(addr).sys("second connect")?;
     l.accept().sys("accept")?;
@@ -74,7 +104,10 @@ fn nonblocking(ctx: &Ctx) -> Result<()> {
     s.nonblocking(true).sys("FIONBIO")?;
     want_errno("connect", s.connect(addr), c::EINPROGRESS)?;
     let ev = s.await_events(c::POLLOUT).sys("poll")?;
-    check!(ev & c::POLLOUT != 0 && ev & (c::POLLERR | c::POLLHUP) == 0, "events {ev:#x}");
+    check!(
+        ev & c::POLLOUT != 0 && ev & (c::POLLERR | c::POLLHUP) == 0,
+        "events {ev:#x}"
+    );
     check_eq!(s.take_error().sys("SO_ERROR")?, 0, "SO_ERROR");
     s.connect(addr).sys("connect once established")?;
     want_errno("connect after that", s.connect(addr), c::EISCONN)?;
@@ -88,7 +121,10 @@ fn nonblocking_refused(ctx: &Ctx) -> Result<()> {
     s.nonblocking(true).sys("FIONBIO")?;
     want_errno("connect", s.connect(addr), c::EINPROGRESS)?;
     let ev = s.await_events(c::POLLOUT).sys("poll")?;
-    check!(ev & c::POLLERR != 0 && ev & c::POLLHUP != 0, "events {ev:#x} without ERR and HUP");
+    check!(
+        ev & c::POLLERR != 0 && ev & c::POLLHUP != 0,
+        "events {ev:#x} without ERR and HUP"
+    );
     check_eq!(s.take_error().sys("SO_ERROR")?, c::ECONNREFUSED, "SO_ERROR");
     check_eq!(s.take_error().sys("SO_ERROR")?, 0, "SO_ERROR once taken");
     Ok(())
@@ -109,8 +145,14 @@ fn on_listener(ctx: &Ctx) -> Result<()> {
 fn deafen(ctx: &Ctx) -> Result<()> {
     // The address stays resolvable for the client, the frames are dropped by nobody's stack.
     let mac = mac_text(ctx.lab.b.mac);
-    ctx.lab.a.ns.ip(&format!("neigh replace {} lladdr {mac} dev {}", ctx.lab.b.ip, ctx.lab.a.dev))?;
-    ctx.lab.b.ns.ip(&format!("addr flush dev {}", ctx.lab.b.dev))
+    ctx.lab.a.ns.ip(&format!(
+        "neigh replace {} lladdr {mac} dev {}",
+        ctx.lab.b.ip, ctx.lab.a.dev
+    ))?;
+    ctx.lab
+        .b
+        .ns
+        .ip(&format!("addr flush dev {}", ctx.lab.b.dev))
 }
 
 fn mac_text(mac: [u8; 6]) -> String {
@@ -124,7 +166,11 @@ fn already(ctx: &Ctx) -> Result<()> {
     let addr = ctx.lab.b.at(7777);
     want_errno("connect", s.connect(addr), c::EINPROGRESS)?;
     want_errno("connect again", s.connect(addr), c::EALREADY)?;
-    check_eq!(s.poll(c::POLLOUT, Duration::ZERO).sys("poll")?, 0, "events of a pending connect");
+    check_eq!(
+        s.poll(c::POLLOUT, Duration::ZERO).sys("poll")?,
+        0,
+        "events of a pending connect"
+    );
     want_errno("peer of a pending connect", s.peer().map(drop), c::ENOTCONN)?;
     want_errno("send", s.send(b"x", c::MSG_NOSIGNAL), c::EAGAIN)
 }
@@ -132,7 +178,8 @@ fn already(ctx: &Ctx) -> Result<()> {
 fn user_timeout(ctx: &Ctx) -> Result<()> {
     deafen(ctx)?;
     let s = ctx.tcp()?;
-    s.set(c::IPPROTO_TCP, c::TCP_USER_TIMEOUT, 1500).sys("TCP_USER_TIMEOUT")?;
+    s.set(c::IPPROTO_TCP, c::TCP_USER_TIMEOUT, 1500)
+        .sys("TCP_USER_TIMEOUT")?;
     want_errno("connect", s.connect(ctx.lab.b.at(7777)), c::ETIMEDOUT)
 }
 
@@ -158,9 +205,15 @@ fn unspec(ctx: &Ctx) -> Result<()> {
     want_errno("peer after it", client.peer().map(drop), c::ENOTCONN)?;
     // It is an abort: the peer is told by a reset.
     server.await_events(c::POLLIN).sys("poll")?;
-    want_errno("recv at the peer", server.recv(&mut [0; 1], 0), c::ECONNRESET)?;
+    want_errno(
+        "recv at the peer",
+        server.recv(&mut [0; 1], 0),
+        c::ECONNRESET,
+    )?;
     let (l, addr) = ctx.listener(1)?;
-    client.connect(addr).sys("connecting the same socket again")?;
+    client
+        .connect(addr)
+        .sys("connecting the same socket again")?;
     l.accept().sys("accept")?;
     Ok(())
 }
@@ -193,8 +246,16 @@ fn simultaneous(ctx: &Ctx) -> Result<()> {
     let (a, b) = (ctx.tcp()?, ctx.server_tcp()?);
     let (at_a, at_b) = (ctx.lab.a.at(5001), ctx.lab.b.at(5002));
     // Resolve both neighbours first, or ARP's own round trip decides which SYN comes late.
-    ctx.lab.a.ns.ip(&format!("neigh replace {} lladdr {} dev va", at_b.ip(), mac_text(ctx.lab.b.mac)))?;
-    ctx.lab.b.ns.ip(&format!("neigh replace {} lladdr {} dev vb", at_a.ip(), mac_text(ctx.lab.a.mac)))?;
+    ctx.lab.a.ns.ip(&format!(
+        "neigh replace {} lladdr {} dev va",
+        at_b.ip(),
+        mac_text(ctx.lab.b.mac)
+    ))?;
+    ctx.lab.b.ns.ip(&format!(
+        "neigh replace {} lladdr {} dev vb",
+        at_a.ip(),
+        mac_text(ctx.lab.a.mac)
+    ))?;
     a.bind(at_a).sys("bind a")?;
     b.bind(at_b).sys("bind b")?;
     let tap = Tap::new(&ctx.lab.a, ETH_P_IP)?;
@@ -204,7 +265,11 @@ fn simultaneous(ctx: &Ctx) -> Result<()> {
     }
     for s in [&a, &b] {
         let ev = s.await_events(c::POLLOUT).sys("poll")?;
-        check!(ev & c::POLLERR == 0, "connect failed: {}", s.take_error().sys("SO_ERROR")?);
+        check!(
+            ev & c::POLLERR == 0,
+            "connect failed: {}",
+            s.take_error().sys("SO_ERROR")?
+        );
     }
     a.send_all(b"hi").sys("send")?;
     b.await_events(c::POLLIN).sys("poll")?;
@@ -226,8 +291,16 @@ fn listen_states(ctx: &Ctx) -> Result<()> {
     s.listen(5).sys("listen again, with another backlog")?;
     want_errno("listen on udp", ctx.udp()?.listen(1), c::EOPNOTSUPP)?;
     let connected = ctx.connected()?.0;
-    want_errno("listen on a connected socket", connected.listen(1), c::EINVAL)?;
-    want_errno("send on a listener", s.send(b"x", c::MSG_NOSIGNAL), c::EPIPE)?;
+    want_errno(
+        "listen on a connected socket",
+        connected.listen(1),
+        c::EINVAL,
+    )?;
+    want_errno(
+        "send on a listener",
+        s.send(b"x", c::MSG_NOSIGNAL),
+        c::EPIPE,
+    )?;
     want_errno("recv on a listener", s.recv(&mut [0; 1], 0), c::ENOTCONN)
 }
 
@@ -251,8 +324,15 @@ fn accept_flags(ctx: &Ctx) -> Result<()> {
     want_errno("recv", s.recv(&mut [0; 1], 0), c::EAGAIN)?;
     let (s, _) = l.accept4(0).sys("accept4(0)")?;
     let fl = uapi::fcntl_getfl(s.as_raw_fd()).sys("F_GETFL")?;
-    check!(fl & c::O_NONBLOCK == 0, "accepted socket is non-blocking without being asked");
-    want_errno("accept4 with an unknown flag", l.accept4(0x100).map(drop), c::EINVAL)
+    check!(
+        fl & c::O_NONBLOCK == 0,
+        "accepted socket is non-blocking without being asked"
+    );
+    want_errno(
+        "accept4 with an unknown flag",
+        l.accept4(0x100).map(drop),
+        c::EINVAL,
+    )
 }
 
 fn accept_blocks(ctx: &Ctx) -> Result<()> {
@@ -278,7 +358,11 @@ fn accept_after_close(ctx: &Ctx) -> Result<()> {
     client.send_all(b"last words").sys("send")?;
     drop(client);
     let s = l.accept().sys("accept")?;
-    check_eq!(s.recv_to_end().sys("recv")?, b"last words", "data that came before accept");
+    check_eq!(
+        s.recv_to_end().sys("recv")?,
+        b"last words",
+        "data that came before accept"
+    );
     Ok(())
 }
 
@@ -298,14 +382,28 @@ fn accept_after_reset(ctx: &Ctx) -> Result<()> {
 fn inherits(ctx: &Ctx) -> Result<()> {
     let l = ctx.server_tcp()?;
     l.nodelay(true).sys("TCP_NODELAY")?;
-    l.set(c::SOL_SOCKET, c::SO_RCVBUF, 50_000).sys("SO_RCVBUF")?;
-    l.set(c::SOL_SOCKET, c::SO_KEEPALIVE, 1).sys("SO_KEEPALIVE")?;
+    l.set(c::SOL_SOCKET, c::SO_RCVBUF, 50_000)
+        .sys("SO_RCVBUF")?;
+    l.set(c::SOL_SOCKET, c::SO_KEEPALIVE, 1)
+        .sys("SO_KEEPALIVE")?;
     l.bind(ctx.lab.b.at(0)).sys("bind")?;
     l.listen(1).sys("listen")?;
     let (_c, s) = ctx.connect_to(&l, l.local().sys("name")?)?;
-    check_eq!(s.get(c::IPPROTO_TCP, c::TCP_NODELAY).sys("get")?, 1, "TCP_NODELAY");
-    check_eq!(s.get(c::SOL_SOCKET, c::SO_RCVBUF).sys("get")?, 100_000, "SO_RCVBUF");
-    check_eq!(s.get(c::SOL_SOCKET, c::SO_KEEPALIVE).sys("get")?, 1, "SO_KEEPALIVE");
+    check_eq!(
+        s.get(c::IPPROTO_TCP, c::TCP_NODELAY).sys("get")?,
+        1,
+        "TCP_NODELAY"
+    );
+    check_eq!(
+        s.get(c::SOL_SOCKET, c::SO_RCVBUF).sys("get")?,
+        100_000,
+        "SO_RCVBUF"
+    );
+    check_eq!(
+        s.get(c::SOL_SOCKET, c::SO_KEEPALIVE).sys("get")?,
+        1,
+        "SO_KEEPALIVE"
+    );
     Ok(())
 }
 
@@ -322,7 +420,10 @@ fn listener_closed(ctx: &Ctx) -> Result<()> {
 /// listen(1): two connections fit (Linux lets the queue exceed the backlog by one), the third SYN is
 /// dropped, and is answered when accept has made room.
 fn backlog(ctx: &Ctx) -> Result<()> {
-    ctx.lab.b.ns.sysctl_if_there("net/ipv4/tcp_syncookies", "0")?;
+    ctx.lab
+        .b
+        .ns
+        .sysctl_if_there("net/ipv4/tcp_syncookies", "0")?;
     let (l, addr) = ctx.listener(1)?;
     let (one, two, three) = (ctx.tcp()?, ctx.tcp()?, ctx.tcp()?);
     one.connect(addr).sys("first connect")?;
@@ -336,10 +437,17 @@ fn backlog(ctx: &Ctx) -> Result<()> {
         syns += usize::from(way == Way::In && s.flags == flag::SYN);
         (syns == 2).then_some(())
     })?;
-    check_eq!(three.poll(c::POLLOUT, Duration::ZERO).sys("poll")?, 0, "third connect's events");
+    check_eq!(
+        three.poll(c::POLLOUT, Duration::ZERO).sys("poll")?,
+        0,
+        "third connect's events"
+    );
     l.accept().sys("accept")?;
     let ev = three.await_events(c::POLLOUT).sys("poll")?;
-    check!(ev & c::POLLERR == 0, "the third connect failed: events {ev:#x}");
+    check!(
+        ev & c::POLLERR == 0,
+        "the third connect failed: events {ev:#x}"
+    );
     Ok(())
 }
 
@@ -352,10 +460,19 @@ fn listener_in_proc(ctx: &Ctx) -> Result<()> {
     let (ns, family) = (&ctx.lab.b.ns, ctx.server);
     wait::until("a listener with two waiting connections in /proc", || {
         let all = kstate::sockets(ns, family, "tcp").ok()?;
-        all.iter().any(|s| s.local == addr && s.state == 10 && s.rx_queue == 2).then_some(())
+        all.iter()
+            .any(|s| s.local == addr && s.state == 10 && s.rx_queue == 2)
+            .then_some(())
     })?;
     let all = kstate::sockets(ns, family, "tcp")?;
-    let established = all.iter().filter(|s| s.local == addr && s.state == 1).count();
-    check_eq!(established, 2, "established connections of the listener in /proc");
+    let established = all
+        .iter()
+        .filter(|s| s.local == addr && s.state == 1)
+        .count();
+    check_eq!(
+        established,
+        2,
+        "established connections of the listener in /proc"
+    );
     Ok(())
 }

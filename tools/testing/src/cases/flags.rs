@@ -33,7 +33,9 @@ pub const CASES: &[Case] = &[
     Case::two(G, "recvmsg_gathers_into_the_vector", vectors),
     Case::two(G, "FIONREAD_counts_what_can_be_read", fionread),
     Case::one(G, "FIONREAD_on_a_listener_EINVAL", fionread_listener),
-    Case::two(G, "SIOCOUTQ_counts_what_is_not_acknowledged", siocoutq).veth().fresh(),
+    Case::two(G, "SIOCOUTQ_counts_what_is_not_acknowledged", siocoutq)
+        .veth()
+        .fresh(),
     Case::two(G, "recv_gives_what_is_there", short_read),
     Case::two(G, "send_in_full_when_blocking", full_send),
 ];
@@ -51,21 +53,39 @@ fn with_data(ctx: &Ctx, data: &[u8]) -> Result<(Sock, Sock)> {
 fn peek(ctx: &Ctx) -> Result<()> {
     let (_client, server) = with_data(ctx, b"abcdef")?;
     let mut buf = [0; 4];
-    check_eq!(server.recv(&mut buf, c::MSG_PEEK).sys("peek")?, 4, "length peeked");
+    check_eq!(
+        server.recv(&mut buf, c::MSG_PEEK).sys("peek")?,
+        4,
+        "length peeked"
+    );
     check_eq!(&buf, b"abcd", "data peeked");
-    check_eq!(server.recv(&mut buf, c::MSG_PEEK).sys("peek")?, 4, "length peeked again");
+    check_eq!(
+        server.recv(&mut buf, c::MSG_PEEK).sys("peek")?,
+        4,
+        "length peeked again"
+    );
     check_eq!(&buf, b"abcd", "data peeked again");
     let mut all = [0; 16];
-    check_eq!(server.recv(&mut all, 0).sys("recv")?, 6, "length read afterwards");
+    check_eq!(
+        server.recv(&mut all, 0).sys("recv")?,
+        6,
+        "length read afterwards"
+    );
     check_eq!(&all[..6], b"abcdef", "data read afterwards");
-    want_errno("peek at nothing", server.recv(&mut all, c::MSG_PEEK | c::MSG_DONTWAIT), c::EAGAIN)
+    want_errno(
+        "peek at nothing",
+        server.recv(&mut all, c::MSG_PEEK | c::MSG_DONTWAIT),
+        c::EAGAIN,
+    )
 }
 
 fn peek_across(ctx: &Ctx) -> Result<()> {
     let data = netlab::payload::Stream::new(1).bytes(5000);
     let (_client, server) = with_data(ctx, &data)?;
     let mut buf = vec![0; 5000];
-    let n = server.recv(&mut buf, c::MSG_PEEK | c::MSG_WAITALL).sys("peek")?;
+    let n = server
+        .recv(&mut buf, c::MSG_PEEK | c::MSG_WAITALL)
+        .sys("peek")?;
     check_eq!(n, 5000, "length peeked across segments");
     check!(buf == data, "data peeked across segments differs");
     check_eq!(server.inq().sys("FIONREAD")?, 5000, "what is left to read");
@@ -75,7 +95,11 @@ fn peek_across(ctx: &Ctx) -> Result<()> {
 fn trunc(ctx: &Ctx) -> Result<()> {
     let (_client, server) = with_data(ctx, b"drop-keep")?;
     let mut buf = *b"......";
-    check_eq!(server.recv(&mut buf[..5], c::MSG_TRUNC).sys("recv")?, 5, "length discarded");
+    check_eq!(
+        server.recv(&mut buf[..5], c::MSG_TRUNC).sys("recv")?,
+        5,
+        "length discarded"
+    );
     check_eq!(&buf, b"......", "the buffer, which must not be written");
     let mut rest = [0; 8];
     check_eq!(server.recv(&mut rest, 0).sys("recv")?, 4, "length left");
@@ -109,7 +133,11 @@ fn waitall_fin(ctx: &Ctx) -> Result<()> {
     let (client, server) = with_data(ctx, b"half")?;
     drop(client);
     let mut buf = [0; 100];
-    check_eq!(server.recv(&mut buf, c::MSG_WAITALL).sys("recv")?, 4, "length before FIN");
+    check_eq!(
+        server.recv(&mut buf, c::MSG_WAITALL).sys("recv")?,
+        4,
+        "length before FIN"
+    );
     Ok(())
 }
 
@@ -130,9 +158,16 @@ fn dontwait_send(ctx: &Ctx) -> Result<()> {
         }
         check!(sent < 1 << 30, "a gigabyte fits into the socket's buffer");
     }
-    check_eq!(client.poll(c::POLLOUT, Duration::ZERO).sys("poll")? & c::POLLOUT, 0, "POLLOUT");
+    check_eq!(
+        client.poll(c::POLLOUT, Duration::ZERO).sys("poll")? & c::POLLOUT,
+        0,
+        "POLLOUT"
+    );
     drop_all(&server, sent)?;
-    check!(client.await_events(c::POLLOUT).sys("poll")? & c::POLLOUT != 0, "no POLLOUT again");
+    check!(
+        client.await_events(c::POLLOUT).sys("poll")? & c::POLLOUT != 0,
+        "no POLLOUT again"
+    );
     Ok(())
 }
 
@@ -151,7 +186,11 @@ fn oob(ctx: &Ctx) -> Result<()> {
 
 fn zero_length(ctx: &Ctx) -> Result<()> {
     let (client, server) = with_data(ctx, b"x")?;
-    check_eq!(client.send(b"", c::MSG_NOSIGNAL).sys("send")?, 0, "sending nothing");
+    check_eq!(
+        client.send(b"", c::MSG_NOSIGNAL).sys("send")?,
+        0,
+        "sending nothing"
+    );
     check_eq!(server.recv(&mut [], 0).sys("recv")?, 0, "receiving nothing");
     check_eq!(server.inq().sys("FIONREAD")?, 1, "data still there");
     Ok(())
@@ -162,8 +201,16 @@ fn vectors(ctx: &Ctx) -> Result<()> {
     use std::io::IoSliceMut;
     use std::os::fd::AsRawFd;
     let (client, server) = ctx.connected()?;
-    let parts = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cdefg")];
-    check_eq!(uapi::writev(client.as_raw_fd(), &parts[..]).sys("writev")?, 7, "length written");
+    let parts = [
+        IoSlice::new(b"ab"),
+        IoSlice::new(b""),
+        IoSlice::new(b"cdefg"),
+    ];
+    check_eq!(
+        uapi::writev(client.as_raw_fd(), &parts[..]).sys("writev")?,
+        7,
+        "length written"
+    );
     netlab::wait::until("seven bytes", || (server.inq().ok()? == 7).then_some(()))?;
     let (mut one, mut two) = ([0; 3], [0; 10]);
     let mut iov = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
@@ -197,12 +244,18 @@ fn siocoutq(ctx: &Ctx) -> Result<()> {
     client.send_all(&[0; 777]).sys("send")?;
     check_eq!(outq(&client)?, 777, "sent, not acknowledged");
     server.recv_exact(&mut [0; 777]).sys("recv")?;
-    netlab::wait::until("everything acknowledged", || (outq(&client).ok()? == 0).then_some(()))
+    netlab::wait::until("everything acknowledged", || {
+        (outq(&client).ok()? == 0).then_some(())
+    })
 }
 
 fn short_read(ctx: &Ctx) -> Result<()> {
     let (_client, server) = with_data(ctx, b"abc")?;
-    check_eq!(server.recv(&mut [0; 100], 0).sys("recv")?, 3, "length of a short read");
+    check_eq!(
+        server.recv(&mut [0; 100], 0).sys("recv")?,
+        3,
+        "length of a short read"
+    );
     Ok(())
 }
 
@@ -213,7 +266,11 @@ fn full_send(ctx: &Ctx) -> Result<()> {
         let t = s.spawn(|| client.send(&big, c::MSG_NOSIGNAL));
         let mut got = vec![0; big.len()];
         let received = server.recv_exact(&mut got);
-        check_eq!(t.join().expect("no panic").sys("send")?, big.len(), "what one send took");
+        check_eq!(
+            t.join().expect("no panic").sys("send")?,
+            big.len(),
+            "what one send took"
+        );
         received.sys("recv")?;
         check!(got == big, "data differs");
         Ok(())

@@ -47,13 +47,29 @@ fn fresh(ctx: &Ctx) -> Result<()> {
 
 fn truncates(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
-    check_eq!(s.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 104).sys("get")?.len(), 104, "length");
-    check_eq!(s.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 1).sys("get")?.len(), 1, "length");
+    check_eq!(
+        s.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 104)
+            .sys("get")?
+            .len(),
+        104,
+        "length"
+    );
+    check_eq!(
+        s.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 1)
+            .sys("get")?
+            .len(),
+        1,
+        "length"
+    );
     Ok(())
 }
 
 fn not_settable(ctx: &Ctx) -> Result<()> {
-    want_errno("set", ctx.tcp()?.set(c::IPPROTO_TCP, c::TCP_INFO, 1), c::ENOPROTOOPT)
+    want_errno(
+        "set",
+        ctx.tcp()?.set(c::IPPROTO_TCP, c::TCP_INFO, 1),
+        c::ENOPROTOOPT,
+    )
 }
 
 fn negotiated(ctx: &Ctx) -> Result<()> {
@@ -62,12 +78,18 @@ fn negotiated(ctx: &Ctx) -> Result<()> {
         let i = info(s)?;
         let options = field("options", i.options())?;
         for (name, bit) in [("timestamps", 1), ("SACK", 2), ("window scale", 4)] {
-            check!(options & bit != 0, "{name} not negotiated: options {options:#x}");
+            check!(
+                options & bit != 0,
+                "{name} not negotiated: options {options:#x}"
+            );
         }
         let scales = field("wscale", i.wscale())?;
         check!(scales & 15 <= 14 && scales >> 4 <= 14, "scales {scales:#x}");
     }
-    let (c, s) = (field("w", info(&client)?.wscale())?, field("w", info(&server)?.wscale())?);
+    let (c, s) = (
+        field("w", info(&client)?.wscale())?,
+        field("w", info(&server)?.wscale())?,
+    );
     check_eq!((c & 15, c >> 4), (s >> 4, s & 15), "the two ends' scales");
     Ok(())
 }
@@ -79,11 +101,31 @@ fn sizes(ctx: &Ctx) -> Result<()> {
     check_eq!(c.snd_mss(), Some(1448), "snd_mss");
     check_eq!(c.pmtu(), Some(1500), "pmtu");
     check_eq!(c.advmss(), Some(1448), "advmss");
-    check!(s.rcv_mss().is_some_and(|m| (536..=1448).contains(&m)), "rcv_mss {:?}", s.rcv_mss());
-    check!(c.snd_cwnd().is_some_and(|w| w >= 10), "snd_cwnd {:?}", c.snd_cwnd());
-    check!(c.snd_wnd().is_some_and(|w| w > 10_000), "snd_wnd {:?}", c.snd_wnd());
-    check!(s.rcv_wnd().is_some_and(|w| w > 10_000), "rcv_wnd {:?}", s.rcv_wnd());
-    check!(s.rcv_space().is_some_and(|w| w > 0), "rcv_space {:?}", s.rcv_space());
+    check!(
+        s.rcv_mss().is_some_and(|m| (536..=1448).contains(&m)),
+        "rcv_mss {:?}",
+        s.rcv_mss()
+    );
+    check!(
+        c.snd_cwnd().is_some_and(|w| w >= 10),
+        "snd_cwnd {:?}",
+        c.snd_cwnd()
+    );
+    check!(
+        c.snd_wnd().is_some_and(|w| w > 10_000),
+        "snd_wnd {:?}",
+        c.snd_wnd()
+    );
+    check!(
+        s.rcv_wnd().is_some_and(|w| w > 10_000),
+        "rcv_wnd {:?}",
+        s.rcv_wnd()
+    );
+    check!(
+        s.rcv_space().is_some_and(|w| w > 0),
+        "rcv_space {:?}",
+        s.rcv_space()
+    );
     Ok(())
 }
 
@@ -96,7 +138,11 @@ fn counts(ctx: &Ctx) -> Result<()> {
     })?;
     let (c, s) = (info(&client)?, info(&server)?);
     // The SYN is counted as a byte on neither side of a connection in Linux.
-    check!(field("bytes_acked", c.bytes_acked())?.abs_diff(n as u64) <= 1, "bytes_acked {:?}", c.bytes_acked());
+    check!(
+        field("bytes_acked", c.bytes_acked())?.abs_diff(n as u64) <= 1,
+        "bytes_acked {:?}",
+        c.bytes_acked()
+    );
     check_eq!(s.bytes_received(), Some(n as u64), "bytes_received");
     check_eq!(c.bytes_sent(), Some(n as u64), "bytes_sent");
     let segments = n as u32 / 1448;
@@ -106,9 +152,16 @@ fn counts(ctx: &Ctx) -> Result<()> {
         ("the peer's segs_in", s.segs_in()),
         ("the peer's data_segs_in", s.data_segs_in()),
     ] {
-        check!(got.is_some_and(|g| g >= segments && g < 3 * segments), "{name} {got:?}");
+        check!(
+            got.is_some_and(|g| g >= segments && g < 3 * segments),
+            "{name} {got:?}"
+        );
     }
-    check!(c.segs_in().is_some_and(|g| g > 2), "segs_in {:?}", c.segs_in());
+    check!(
+        c.segs_in().is_some_and(|g| g > 2),
+        "segs_in {:?}",
+        c.segs_in()
+    );
     for (name, got) in [
         ("unacked", c.unacked()),
         ("lost", c.lost()),
@@ -125,13 +178,36 @@ fn times(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     payload::exchange(&client, &server, 3, 100_000)?;
     let i = info(&client)?;
-    check!(i.rtt().is_some_and(|t| t > 0 && t < 1_000_000), "rtt {:?}", i.rtt());
-    check!(i.rttvar().is_some_and(|t| t > 0 && t < 1_000_000), "rttvar {:?}", i.rttvar());
-    check!(i.min_rtt().is_some_and(|t| t < 1_000_000), "min_rtt {:?}", i.min_rtt());
+    check!(
+        i.rtt().is_some_and(|t| t > 0 && t < 1_000_000),
+        "rtt {:?}",
+        i.rtt()
+    );
+    check!(
+        i.rttvar().is_some_and(|t| t > 0 && t < 1_000_000),
+        "rttvar {:?}",
+        i.rttvar()
+    );
+    check!(
+        i.min_rtt().is_some_and(|t| t < 1_000_000),
+        "min_rtt {:?}",
+        i.min_rtt()
+    );
     let (rto, rtt) = (field("rto", i.rto())?, field("rtt", i.rtt())?);
-    check!((200_000..3_000_000).contains(&rto) && rto > rtt, "rto {rto}, rtt {rtt}");
-    check!(i.last_data_sent().is_some_and(|t| t < 60_000), "last_data_sent {:?}", i.last_data_sent());
-    check!(i.last_ack_recv().is_some_and(|t| t < 60_000), "last_ack_recv {:?}", i.last_ack_recv());
+    check!(
+        (200_000..3_000_000).contains(&rto) && rto > rtt,
+        "rto {rto}, rtt {rtt}"
+    );
+    check!(
+        i.last_data_sent().is_some_and(|t| t < 60_000),
+        "last_data_sent {:?}",
+        i.last_data_sent()
+    );
+    check!(
+        i.last_ack_recv().is_some_and(|t| t < 60_000),
+        "last_ack_recv {:?}",
+        i.last_ack_recv()
+    );
     check_eq!(i.backoff(), Some(0), "backoff");
     Ok(())
 }

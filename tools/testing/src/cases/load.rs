@@ -32,7 +32,10 @@ fn room_for(files: u64) -> Result<()> {
     if now.rlim_cur >= files {
         return Ok(());
     }
-    let limit = c::rlimit { rlim_cur: files, rlim_max: now.rlim_max.max(files) };
+    let limit = c::rlimit {
+        rlim_cur: files,
+        rlim_max: now.rlim_max.max(files),
+    };
     uapi::setrlimit(c::RLIMIT_NOFILE as i32, &limit).sys("RLIMIT_NOFILE")
 }
 
@@ -42,16 +45,24 @@ fn thousand(ctx: &Ctx) -> Result<()> {
     let (l, addr) = ctx.listener(1024)?;
     let mut pairs = Vec::new();
     for i in 0..1000 {
-        pairs.push(ctx.connect_to(&l, addr).with_context(|| format!("connection {i}"))?);
+        pairs.push(
+            ctx.connect_to(&l, addr)
+                .with_context(|| format!("connection {i}"))?,
+        );
     }
     let len = 2000;
     for (i, (client, _)) in pairs.iter().enumerate() {
-        client.send_all(&Stream::new(i as u64).bytes(len)).sys("send")?;
+        client
+            .send_all(&Stream::new(i as u64).bytes(len))
+            .sys("send")?;
     }
     let mut buf = vec![0; len];
     for (i, (_, server)) in pairs.iter().enumerate() {
         server.recv_exact(&mut buf).sys("recv")?;
-        check!(buf == Stream::new(i as u64).bytes(len), "connection {i} has another's data");
+        check!(
+            buf == Stream::new(i as u64).bytes(len),
+            "connection {i} has another's data"
+        );
         server.send_all(&buf).sys("send back")?;
     }
     for (i, (client, _)) in pairs.iter().enumerate() {
@@ -76,7 +87,9 @@ fn storm(ctx: &Ctx) -> Result<()> {
         });
         let client = (0..rounds as u32).try_for_each(|i| -> Result<()> {
             let conn = ctx.tcp()?;
-            conn.connect(addr).sys("connect").with_context(|| format!("round {i}"))?;
+            conn.connect(addr)
+                .sys("connect")
+                .with_context(|| format!("round {i}"))?;
             conn.send_all(&i.to_be_bytes()).sys("send")?;
             let mut b = [0; 4];
             conn.recv_exact(&mut b).sys("recv")?;
@@ -121,8 +134,10 @@ fn four_accept(ctx: &Ctx) -> Result<()> {
                 })
             })
             .collect();
-        let results: Vec<Result<()>> =
-            clients.into_iter().map(|t| t.join().expect("no panic")).collect();
+        let results: Vec<Result<()>> = clients
+            .into_iter()
+            .map(|t| t.join().expect("no panic"))
+            .collect();
         l.shutdown(c::SHUT_RDWR).sys("shutdown of the listener")?;
         results.into_iter().collect::<Result<()>>()
     })?;
@@ -133,7 +148,9 @@ fn four_accept(ctx: &Ctx) -> Result<()> {
 fn reset_storm(ctx: &Ctx) -> Result<()> {
     let (l, addr) = ctx.listener(128)?;
     for i in 0..500 {
-        let (client, server) = ctx.connect_to(&l, addr).with_context(|| format!("round {i}"))?;
+        let (client, server) = ctx
+            .connect_to(&l, addr)
+            .with_context(|| format!("round {i}"))?;
         client.send_all(&[1; 100]).sys("send")?;
         let first: &Sock = if i % 2 == 0 { &client } else { &server };
         first.linger(true, 0).sys("SO_LINGER")?;

@@ -5,6 +5,8 @@
 mod address;
 mod connect;
 mod flags;
+mod hostile;
+mod info;
 mod load;
 mod modes;
 mod module;
@@ -12,13 +14,11 @@ mod netem;
 mod options;
 mod readiness;
 mod shutdown;
-mod hostile;
-mod info;
 mod socket;
-mod udp;
-mod wire;
 mod timeout;
 mod transfer;
+mod udp;
+mod wire;
 
 use anyhow::Result;
 use netlab::ktap::skip;
@@ -69,8 +69,13 @@ pub fn as_nobody<T>(f: impl FnOnce() -> T) -> Result<T> {
 /// printed: for the calls that have no safe form in Rust.
 pub fn python(sock: &Sock, program: &str) -> Result<String> {
     let copy = std::os::fd::OwnedFd::from(sock.dup().sys("dup")?.into_fd());
-    let out = std::process::Command::new("python3").args(["-c", program]).stdin(copy).output();
-    let Ok(out) = out else { return Err(skip("needs python3")) };
+    let out = std::process::Command::new("python3")
+        .args(["-c", program])
+        .stdin(copy)
+        .output();
+    let Ok(out) = out else {
+        return Err(skip("needs python3"));
+    };
     if !out.status.success() {
         anyhow::bail!("python3: {}", String::from_utf8_lossy(&out.stderr).trim());
     }
@@ -87,7 +92,10 @@ pub fn outq(sock: &Sock) -> Result<i32> {
 /// Puts netem on an end's device, for what it sends.
 pub fn netem(end: &netlab::lab::End, how: &str) -> Result<()> {
     let dev = &end.dev;
-    match end.ns.tc(&format!("qdisc replace dev {dev} root netem {how}")) {
+    match end
+        .ns
+        .tc(&format!("qdisc replace dev {dev} root netem {how}"))
+    {
         Err(e) if format!("{e:#}").contains("unknown") => Err(skip("the kernel has no netem")),
         other => other,
     }

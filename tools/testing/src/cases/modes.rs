@@ -31,7 +31,9 @@ pub const CASES: &[Case] = &[
     Case::own(G, "sysctl_reads_and_refuses_nonsense", sysctl).fresh(),
     Case::own(G, "sysctl_needs_capability", sysctl_capability).fresh(),
     Case::own(G, "coexist_two_servers_on_one_address", two_servers).fresh(),
-    Case::own(G, "coexist_no_RST_from_the_host", no_rst).fresh().secs(90),
+    Case::own(G, "coexist_no_RST_from_the_host", no_rst)
+        .fresh()
+        .secs(90),
     Case::own(G, "coexist_no_unreachable_from_the_host", no_unreachable).fresh(),
     Case::own(G, "coexist_host_answers_the_rest", host_answers).fresh(),
     Case::own(G, "replace_answers_ping", ping).fresh(),
@@ -51,7 +53,11 @@ fn set_mode(ctx: &Ctx, mode: &str) -> Result<()> {
 }
 
 fn read_mode(ctx: &Ctx) -> Result<String> {
-    let text = ctx.lab.b.ns.enter(|| std::fs::read_to_string("/proc/sys/net/rustnet/mode"))?;
+    let text = ctx
+        .lab
+        .b
+        .ns
+        .enter(|| std::fs::read_to_string("/proc/sys/net/rustnet/mode"))?;
     Ok(text.trim().to_string())
 }
 
@@ -86,11 +92,18 @@ fn no_reset_on(tap: &Tap) -> Result<()> {
 
 fn sysctl(ctx: &Ctx) -> Result<()> {
     check_eq!(read_mode(ctx)?, "coexist", "mode of a new namespace");
-    check!(set_mode(ctx, "nonsense").is_err(), "nonsense was taken as a mode");
+    check!(
+        set_mode(ctx, "nonsense").is_err(),
+        "nonsense was taken as a mode"
+    );
     check_eq!(read_mode(ctx)?, "coexist", "mode after nonsense");
     set_mode(ctx, "replace")?;
     check_eq!(read_mode(ctx)?, "replace", "mode after writing it");
-    let there = ctx.lab.a.ns.enter(|| std::fs::read_to_string("/proc/sys/net/rustnet/mode"))?;
+    let there = ctx
+        .lab
+        .a
+        .ns
+        .enter(|| std::fs::read_to_string("/proc/sys/net/rustnet/mode"))?;
     check_eq!(there.trim(), "coexist", "mode of the other namespace");
     Ok(())
 }
@@ -130,7 +143,11 @@ fn no_rst(ctx: &Ctx) -> Result<()> {
         let (l, addr) = listen(ctx, subject(ctx))?;
         let (client, server) = pair(ctx, &l, addr)?;
         payload::exchange(&client, &server, round, 5000)?;
-        let first = if round % 2 == 0 { (client, server) } else { (server, client) };
+        let first = if round % 2 == 0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
         drop(first.0);
         check_eq!(first.1.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN");
     }
@@ -143,7 +160,11 @@ fn no_rst(ctx: &Ctx) -> Result<()> {
         client.connect(addr).sys("connect")?;
         let server = l.accept().sys("accept")?;
         payload::exchange(&client, &server, round, 5000)?;
-        let first = if round % 2 == 0 { (client, server) } else { (server, client) };
+        let first = if round % 2 == 0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
         drop(first.0);
         check_eq!(first.1.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN");
     }
@@ -161,7 +182,11 @@ fn no_unreachable(ctx: &Ctx) -> Result<()> {
         a.sendto(&[i], 0, to).sys("sendto")?;
         b.recv(&mut [0; 1], 0).sys("recv")?;
     }
-    let icmp = tap.drain()?.iter().filter(|(_, f)| f.icmp().is_some()).count();
+    let icmp = tap
+        .drain()?
+        .iter()
+        .filter(|(_, f)| f.icmp().is_some())
+        .count();
     check_eq!(icmp, 0, "ICMP messages on the wire");
     // The port is the host's again once the socket is gone, and the host says so.
     drop(b);
@@ -182,12 +207,20 @@ fn host_answers(ctx: &Ctx) -> Result<()> {
     let closed = ctx.lab.b.tcp(HOST)?;
     closed.bind(ctx.lab.b.at(0)).sys("bind")?;
     let to = closed.local().sys("name")?;
-    want_errno("closed port", ctx.lab.a.tcp(HOST)?.connect(to), c::ECONNREFUSED)
+    want_errno(
+        "closed port",
+        ctx.lab.a.tcp(HOST)?.connect(to),
+        c::ECONNREFUSED,
+    )
 }
 
 fn ping_once(ctx: &Ctx) -> Result<()> {
     let to = ctx.lab.b.ip.to_string();
-    ctx.lab.a.ns.run(&["ping", "-c", "3", "-W", "5", &to]).map(drop)
+    ctx.lab
+        .a
+        .ns
+        .run(&["ping", "-c", "3", "-W", "5", &to])
+        .map(drop)
 }
 
 fn stat(ctx: &Ctx, name: &str) -> Result<u64> {
@@ -202,8 +235,15 @@ fn ping(ctx: &Ctx) -> Result<()> {
     let host = kstate::snmp(&ctx.lab.b.ns, "Icmp", "InEchos")?;
     let ours = stat(ctx, "IcmpInEchos")?;
     ping_once(ctx)?;
-    check_eq!(kstate::snmp(&ctx.lab.b.ns, "Icmp", "InEchos")?, host, "echoes the host saw");
-    check!(stat(ctx, "IcmpInEchos")? >= ours + 3, "echoes RustNet counted");
+    check_eq!(
+        kstate::snmp(&ctx.lab.b.ns, "Icmp", "InEchos")?,
+        host,
+        "echoes the host saw"
+    );
+    check!(
+        stat(ctx, "IcmpInEchos")? >= ours + 3,
+        "echoes RustNet counted"
+    );
     Ok(())
 }
 
@@ -214,7 +254,11 @@ fn closed_tcp(ctx: &Ctx) -> Result<()> {
         let tcp = ctx.lab.a.tcp(HOST)?;
         want_errno("connect", tcp.connect(ctx.lab.b.at(port)), c::ECONNREFUSED)?;
     }
-    check_eq!(kstate::snmp(&ctx.lab.b.ns, "Tcp", "OutRsts")?, host, "resets of the host");
+    check_eq!(
+        kstate::snmp(&ctx.lab.b.ns, "Tcp", "OutRsts")?,
+        host,
+        "resets of the host"
+    );
     check!(stat(ctx, "TcpOutRsts")? >= 3, "resets that RustNet counted");
     Ok(())
 }
@@ -225,18 +269,28 @@ fn closed_udp(ctx: &Ctx) -> Result<()> {
     a.connect(ctx.lab.b.at(9)).sys("connect")?;
     a.send(b"x", 0).sys("send")?;
     a.await_events(c::POLLIN).sys("poll")?;
-    want_errno("recv", a.recv(&mut [0; 1], c::MSG_DONTWAIT), c::ECONNREFUSED)
+    want_errno(
+        "recv",
+        a.recv(&mut [0; 1], c::MSG_DONTWAIT),
+        c::ECONNREFUSED,
+    )
 }
 
 fn arp(ctx: &Ctx) -> Result<()> {
     set_mode(ctx, "replace")?;
     let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
     let lab = &ctx.lab;
-    let ask = netlab::frame::arp(1, (lab.a.mac, lab.a.ip.octets()), ([0; 6], lab.b.ip.octets()));
-    tap.send(&netlab::frame::ethernet([255; 6], lab.a.mac, 0x0806, &ask)).sys("send(AF_PACKET)")?;
+    let ask = netlab::frame::arp(
+        1,
+        (lab.a.mac, lab.a.ip.octets()),
+        ([0; 6], lab.b.ip.octets()),
+    );
+    tap.send(&netlab::frame::ethernet([255; 6], lab.a.mac, 0x0806, &ask))
+        .sys("send(AF_PACKET)")?;
     tap.find("the ARP reply", |way, f| {
         let (op, from, to) = f.arp()?;
-        (way == Way::In && (op, from, to) == (2, lab.b.ip.octets(), lab.a.ip.octets())).then_some(())
+        (way == Way::In && (op, from, to) == (2, lab.b.ip.octets(), lab.a.ip.octets()))
+            .then_some(())
     })
 }
 
@@ -244,9 +298,21 @@ fn hidden(ctx: &Ctx) -> Result<()> {
     let (l, addr) = listen(ctx, HOST)?;
     set_mode(ctx, "replace")?;
     let before = kstate::snmp(&ctx.lab.b.ns, "Tcp", "InSegs")?;
-    want_errno("connect to the host's server", ctx.lab.a.tcp(HOST)?.connect(addr), c::ECONNREFUSED)?;
-    check_eq!(l.poll(c::POLLIN, Duration::ZERO).sys("poll")?, 0, "the host's listener");
-    check_eq!(kstate::snmp(&ctx.lab.b.ns, "Tcp", "InSegs")?, before, "segments the host saw");
+    want_errno(
+        "connect to the host's server",
+        ctx.lab.a.tcp(HOST)?.connect(addr),
+        c::ECONNREFUSED,
+    )?;
+    check_eq!(
+        l.poll(c::POLLIN, Duration::ZERO).sys("poll")?,
+        0,
+        "the host's listener"
+    );
+    check_eq!(
+        kstate::snmp(&ctx.lab.b.ns, "Tcp", "InSegs")?,
+        before,
+        "segments the host saw"
+    );
     Ok(())
 }
 
@@ -257,7 +323,8 @@ fn carries(ctx: &Ctx) -> Result<()> {
     payload::exchange(&client, &server, 4, 1 << 20)?;
     let (a, b) = (ctx.lab.a.udp(HOST)?, ctx.lab.b.udp(subject(ctx))?);
     b.bind(ctx.lab.b.at(0)).sys("bind")?;
-    a.sendto(b"datagram", 0, b.local().sys("name")?).sys("sendto")?;
+    a.sendto(b"datagram", 0, b.local().sys("name")?)
+        .sys("sendto")?;
     let mut buf = [0; 20];
     let (n, from) = b.recvfrom(&mut buf, 0).sys("recvfrom")?;
     check_eq!(&buf[..n], b"datagram", "request");
@@ -274,14 +341,20 @@ fn per_namespace(ctx: &Ctx) -> Result<()> {
     l.bind(other.b.at(0)).sys("bind")?;
     l.listen(1).sys("listen")?;
     let client = other.a.tcp(HOST)?;
-    client.connect(l.local().sys("name")?).sys("connect in another namespace")?;
+    client
+        .connect(l.local().sys("name")?)
+        .sys("connect in another namespace")?;
     payload::exchange(&client, &l.accept().sys("accept")?, 5, 10_000)
 }
 
 fn back(ctx: &Ctx) -> Result<()> {
     let (l, addr) = listen(ctx, HOST)?;
     set_mode(ctx, "replace")?;
-    want_errno("connect in replace", ctx.lab.a.tcp(HOST)?.connect(addr), c::ECONNREFUSED)?;
+    want_errno(
+        "connect in replace",
+        ctx.lab.a.tcp(HOST)?.connect(addr),
+        c::ECONNREFUSED,
+    )?;
     set_mode(ctx, "coexist")?;
     let (client, server) = pair(ctx, &l, addr)?;
     payload::exchange(&client, &server, 6, 10_000)?;

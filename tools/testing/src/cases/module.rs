@@ -78,23 +78,43 @@ fn leftovers(ctx: &Ctx) -> Result<()> {
     for end in [&ctx.lab.a, &ctx.lab.b] {
         for file in ["ptype", "protocols"] {
             let text = end.ns.proc_net(file)?.to_lowercase();
-            check!(!text.contains("rustnet"), "/proc/net/{file} still shows it:\n{text}");
+            check!(
+                !text.contains("rustnet"),
+                "/proc/net/{file} still shows it:\n{text}"
+            );
         }
-        check!(end.ns.proc_net("rustnet/stat").is_err(), "/proc/net/rustnet is still there");
-        let sysctl = end.ns.enter(|| std::path::Path::new("/proc/sys/net/rustnet").exists());
+        check!(
+            end.ns.proc_net("rustnet/stat").is_err(),
+            "/proc/net/rustnet is still there"
+        );
+        let sysctl = end
+            .ns
+            .enter(|| std::path::Path::new("/proc/sys/net/rustnet").exists());
         check!(!sysctl, "/proc/sys/net/rustnet is still there");
     }
     for (name, slab) in slabinfo()? {
-        check!(!name.to_lowercase().contains(NAME), "slab cache {name}: {} objects", slab.active);
+        check!(
+            !name.to_lowercase().contains(NAME),
+            "slab cache {name}: {} objects",
+            slab.active
+        );
     }
-    check!(!std::path::Path::new("/sys/module/rustnet").exists(), "/sys/module/rustnet is there");
+    check!(
+        !std::path::Path::new("/sys/module/rustnet").exists(),
+        "/sys/module/rustnet is there"
+    );
     Ok(())
 }
 
 fn refused(ctx: &Ctx) -> Result<()> {
     load(ctx)?;
     for ty in [c::SOCK_STREAM, c::SOCK_DGRAM] {
-        let s = ctx.lab.a.ns.enter(|| Sock::new(ctx.family(), ty, 0)).sys("socket")?;
+        let s = ctx
+            .lab
+            .a
+            .ns
+            .enter(|| Sock::new(ctx.family(), ty, 0))
+            .sys("socket")?;
         want_errno("delete_module", unload(), c::EWOULDBLOCK)?;
         drop(s);
     }
@@ -122,7 +142,11 @@ fn nothing_left(ctx: &Ctx) -> Result<()> {
     traffic(ctx, ctx.family())?;
     unload_soon()?;
     leftovers(ctx)?;
-    want_errno("socket after unload", without_autoload(ctx)?.map(drop), c::EAFNOSUPPORT)?;
+    want_errno(
+        "socket after unload",
+        without_autoload(ctx)?.map(drop),
+        c::EAFNOSUPPORT,
+    )?;
     load(ctx)
 }
 
@@ -160,7 +184,11 @@ fn namespaces(ctx: &Ctx) -> Result<()> {
     load(ctx)?;
     for round in 0..10 {
         let lab = netlab::lab::Lab::new(netlab::lab::Link::Veth)?;
-        let inner = Ctx { lab, args: ctx.args.clone(), ..*ctx };
+        let inner = Ctx {
+            lab,
+            args: ctx.args.clone(),
+            ..*ctx
+        };
         traffic(&inner, ctx.family()).with_context(|| format!("round {round}"))?;
     }
     unload_soon()?;
@@ -172,7 +200,9 @@ fn namespaces(ctx: &Ctx) -> Result<()> {
 fn autoload(ctx: &Ctx) -> Result<()> {
     load(ctx)?;
     unload_soon()?;
-    let s = ctx.tcp().context("the alias net-pf-N did not load the module")?;
+    let s = ctx
+        .tcp()
+        .context("the alias net-pf-N did not load the module")?;
     check!(module::loaded(NAME), "a socket without the module");
     drop(s);
     Ok(())
@@ -182,14 +212,30 @@ fn family_parameter(ctx: &Ctx) -> Result<()> {
     load(ctx)?;
     unload_soon()?;
     let run = |param: &str| {
-        std::process::Command::new("insmod").args([&ctx.args.module, param]).output()
+        std::process::Command::new("insmod")
+            .args([&ctx.args.module, param])
+            .output()
     };
-    check!(!run("family=2")?.status.success(), "AF_INET's own slot was taken");
-    check!(!run("family=99")?.status.success(), "a family beyond AF_MAX was taken");
+    check!(
+        !run("family=2")?.status.success(),
+        "AF_INET's own slot was taken"
+    );
+    check!(
+        !run("family=99")?.status.success(),
+        "a family beyond AF_MAX was taken"
+    );
     let out = run("family=12")?;
-    check!(out.status.success(), "family=12: {}", String::from_utf8_lossy(&out.stderr));
+    check!(
+        out.status.success(),
+        "family=12: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     traffic(ctx, Family(12)).context("traffic on family 12")?;
-    check_eq!(without_autoload(ctx)?.is_err(), true, "the default slot is empty");
+    check_eq!(
+        without_autoload(ctx)?.is_err(),
+        true,
+        "the default slot is empty"
+    );
     unload_soon()?;
     load(ctx)
 }

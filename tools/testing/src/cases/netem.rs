@@ -16,16 +16,40 @@ const MIB: usize = 1 << 20;
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
-    Case::two(G, "loss_5_percent_to_the_server", loss_up).veth().fresh().secs(180),
-    Case::two(G, "loss_5_percent_to_the_client", loss_down).veth().fresh().secs(180),
-    Case::two(G, "loss_of_acknowledgments_only", loss_acks).veth().fresh().secs(180),
-    Case::two(G, "loss_of_20_percent_both_ways", loss_heavy).veth().fresh().secs(240),
+    Case::two(G, "loss_5_percent_to_the_server", loss_up)
+        .veth()
+        .fresh()
+        .secs(180),
+    Case::two(G, "loss_5_percent_to_the_client", loss_down)
+        .veth()
+        .fresh()
+        .secs(180),
+    Case::two(G, "loss_of_acknowledgments_only", loss_acks)
+        .veth()
+        .fresh()
+        .secs(180),
+    Case::two(G, "loss_of_20_percent_both_ways", loss_heavy)
+        .veth()
+        .fresh()
+        .secs(240),
     Case::two(G, "reordering", reorder).veth().fresh().secs(180),
-    Case::two(G, "duplication", duplicate).veth().fresh().secs(180),
-    Case::two(G, "corruption_is_caught_by_the_checksum", corrupt).veth().fresh().secs(240),
+    Case::two(G, "duplication", duplicate)
+        .veth()
+        .fresh()
+        .secs(180),
+    Case::two(G, "corruption_is_caught_by_the_checksum", corrupt)
+        .veth()
+        .fresh()
+        .secs(240),
     Case::two(G, "delay_50_ms", delay).veth().fresh().secs(180),
-    Case::two(G, "everything_at_once", everything).veth().fresh().secs(240),
-    Case::two(G, "handshake_and_close_under_loss", handshakes).veth().fresh().secs(240),
+    Case::two(G, "everything_at_once", everything)
+        .veth()
+        .fresh()
+        .secs(240),
+    Case::two(G, "handshake_and_close_under_loss", handshakes)
+        .veth()
+        .fresh()
+        .secs(240),
 ];
 
 fn loss_up(ctx: &Ctx) -> Result<()> {
@@ -34,7 +58,10 @@ fn loss_up(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     payload::transfer(&client, &server, 1, 4 * MIB)?;
     let again = TcpInfo::of(&client).sys("TCP_INFO")?.total_retrans();
-    check!(again.is_some_and(|n| n > 20), "total_retrans {again:?} in spite of the loss");
+    check!(
+        again.is_some_and(|n| n > 20),
+        "total_retrans {again:?} in spite of the loss"
+    );
     Ok(())
 }
 
@@ -87,13 +114,20 @@ fn delay(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     payload::exchange(&client, &server, 8, 2 * MIB)?;
     let info = TcpInfo::of(&client).sys("TCP_INFO")?;
-    check!(info.min_rtt().is_some_and(|t| t >= 45_000), "min_rtt {:?} µs", info.min_rtt());
+    check!(
+        info.min_rtt().is_some_and(|t| t >= 45_000),
+        "min_rtt {:?} µs",
+        info.min_rtt()
+    );
     Ok(())
 }
 
 fn everything(ctx: &Ctx) -> Result<()> {
     for end in [&ctx.lab.a, &ctx.lab.b] {
-        netem(end, "delay 5ms 2ms loss 2% duplicate 2% reorder 10% corrupt 0.5% limit 10000")?;
+        netem(
+            end,
+            "delay 5ms 2ms loss 2% duplicate 2% reorder 10% corrupt 0.5% limit 10000",
+        )?;
     }
     let (client, server) = ctx.connected()?;
     payload::exchange(&client, &server, 9, MIB)
@@ -112,10 +146,14 @@ fn handshakes(ctx: &Ctx) -> Result<()> {
                 s.spawn(move || -> Result<()> {
                     let c = ctx.tcp()?;
                     c.connect(addr).sys("connect")?;
-                    c.send_all(&payload::Stream::new(seed).bytes(100)).sys("send")?;
+                    c.send_all(&payload::Stream::new(seed).bytes(100))
+                        .sys("send")?;
                     c.shutdown(netlab::c::SHUT_WR).sys("SHUT_WR")?;
                     let back = c.recv_to_end().sys("recv")?;
-                    check!(back == payload::Stream::new(seed).bytes(100), "echo differs");
+                    check!(
+                        back == payload::Stream::new(seed).bytes(100),
+                        "echo differs"
+                    );
                     Ok(())
                 })
             })

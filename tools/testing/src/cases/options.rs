@@ -24,9 +24,15 @@ const G: &str = "options";
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
-    Case::one(G, "SOL_SOCKET_as_the_table_says", |ctx| level(ctx, c::SOL_SOCKET)),
-    Case::one(G, "IPPROTO_IP_as_the_table_says", |ctx| level(ctx, c::IPPROTO_IP)),
-    Case::one(G, "IPPROTO_TCP_as_the_table_says", |ctx| level(ctx, c::IPPROTO_TCP)),
+    Case::one(G, "SOL_SOCKET_as_the_table_says", |ctx| {
+        level(ctx, c::SOL_SOCKET)
+    }),
+    Case::one(G, "IPPROTO_IP_as_the_table_says", |ctx| {
+        level(ctx, c::IPPROTO_IP)
+    }),
+    Case::one(G, "IPPROTO_TCP_as_the_table_says", |ctx| {
+        level(ctx, c::IPPROTO_TCP)
+    }),
     Case::one(G, "unknown_level_and_number_ENOPROTOOPT", unknown),
     Case::one(G, "short_value_EINVAL", short),
     Case::one(G, "values_out_of_range_EINVAL", out_of_range),
@@ -106,20 +112,49 @@ fn level(ctx: &Ctx, level: i32) -> Result<()> {
 
 fn unknown(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
-    want_errno("SOL_SOCKET 9999", s.set(c::SOL_SOCKET, 9999, 1), c::ENOPROTOOPT)?;
-    want_errno("IPPROTO_IP 9999", s.set(c::IPPROTO_IP, 9999, 1), c::ENOPROTOOPT)?;
-    want_errno("IPPROTO_TCP 9999", s.set(c::IPPROTO_TCP, 9999, 1), c::ENOPROTOOPT)?;
-    want_errno("get IPPROTO_TCP 9999", s.get(c::IPPROTO_TCP, 9999), c::ENOPROTOOPT)?;
+    want_errno(
+        "SOL_SOCKET 9999",
+        s.set(c::SOL_SOCKET, 9999, 1),
+        c::ENOPROTOOPT,
+    )?;
+    want_errno(
+        "IPPROTO_IP 9999",
+        s.set(c::IPPROTO_IP, 9999, 1),
+        c::ENOPROTOOPT,
+    )?;
+    want_errno(
+        "IPPROTO_TCP 9999",
+        s.set(c::IPPROTO_TCP, 9999, 1),
+        c::ENOPROTOOPT,
+    )?;
+    want_errno(
+        "get IPPROTO_TCP 9999",
+        s.get(c::IPPROTO_TCP, 9999),
+        c::ENOPROTOOPT,
+    )?;
     want_errno("level 250", s.set(250, 1, 1), c::ENOPROTOOPT)
 }
 
 fn short(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
-    want_errno("SO_KEEPALIVE", s.setsockopt(c::SOL_SOCKET, c::SO_KEEPALIVE, &[1]), c::EINVAL)?;
-    want_errno("TCP_NODELAY", s.setsockopt(c::IPPROTO_TCP, c::TCP_NODELAY, &[1]), c::EINVAL)?;
-    want_errno("SO_LINGER", s.setsockopt(c::SOL_SOCKET, c::SO_LINGER, &[1; 4]), c::EINVAL)?;
+    want_errno(
+        "SO_KEEPALIVE",
+        s.setsockopt(c::SOL_SOCKET, c::SO_KEEPALIVE, &[1]),
+        c::EINVAL,
+    )?;
+    want_errno(
+        "TCP_NODELAY",
+        s.setsockopt(c::IPPROTO_TCP, c::TCP_NODELAY, &[1]),
+        c::EINVAL,
+    )?;
+    want_errno(
+        "SO_LINGER",
+        s.setsockopt(c::SOL_SOCKET, c::SO_LINGER, &[1; 4]),
+        c::EINVAL,
+    )?;
     // The IP level has always taken single bytes.
-    s.setsockopt(c::IPPROTO_IP, c::IP_TTL, &[9]).sys("IP_TTL of one byte")?;
+    s.setsockopt(c::IPPROTO_IP, c::IP_TTL, &[9])
+        .sys("IP_TTL of one byte")?;
     check_eq!(s.get(c::IPPROTO_IP, c::IP_TTL).sys("IP_TTL")?, 9, "IP_TTL");
     Ok(())
 }
@@ -134,7 +169,12 @@ fn out_of_range(ctx: &Ctx) -> Result<()> {
         ("TCP_KEEPINTVL 0", c::IPPROTO_TCP, c::TCP_KEEPINTVL, 0),
         ("TCP_KEEPCNT 200", c::IPPROTO_TCP, c::TCP_KEEPCNT, 200),
         ("TCP_SYNCNT 0", c::IPPROTO_TCP, c::TCP_SYNCNT, 0),
-        ("TCP_USER_TIMEOUT -1", c::IPPROTO_TCP, c::TCP_USER_TIMEOUT, -1),
+        (
+            "TCP_USER_TIMEOUT -1",
+            c::IPPROTO_TCP,
+            c::TCP_USER_TIMEOUT,
+            -1,
+        ),
         ("IP_TTL 0", c::IPPROTO_IP, c::IP_TTL, 0),
         ("IP_TTL 256", c::IPPROTO_IP, c::IP_TTL, 256),
         ("IP_MTU_DISCOVER 9", c::IPPROTO_IP, c::IP_MTU_DISCOVER, 9),
@@ -142,8 +182,13 @@ fn out_of_range(ctx: &Ctx) -> Result<()> {
         want_errno(name, s.set(level, option, value), c::EINVAL)?;
     }
     // What is out of range here is clamped there.
-    s.set(c::IPPROTO_IP, c::IP_TTL, -1).sys("IP_TTL -1, the default")?;
-    check_eq!(s.get(c::IPPROTO_IP, c::IP_TTL).sys("IP_TTL")?, 64, "IP_TTL by default");
+    s.set(c::IPPROTO_IP, c::IP_TTL, -1)
+        .sys("IP_TTL -1, the default")?;
+    check_eq!(
+        s.get(c::IPPROTO_IP, c::IP_TTL).sys("IP_TTL")?,
+        64,
+        "IP_TTL by default"
+    );
     Ok(())
 }
 
@@ -155,11 +200,19 @@ fn mark(ctx: &Ctx) -> Result<()> {
 
 fn bindtodevice(ctx: &Ctx) -> Result<()> {
     let (l, addr) = ctx.listener(1)?;
-    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"lo\0").sys("SO_BINDTODEVICE lo")?;
-    want_errno("connect from the wire", ctx.tcp()?.connect(addr), c::ECONNREFUSED)?;
+    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"lo\0")
+        .sys("SO_BINDTODEVICE lo")?;
+    want_errno(
+        "connect from the wire",
+        ctx.tcp()?.connect(addr),
+        c::ECONNREFUSED,
+    )?;
     let dev = format!("{}\0", ctx.lab.b.dev);
-    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, dev.as_bytes()).sys("SO_BINDTODEVICE")?;
-    ctx.tcp()?.connect(addr).sys("connect through the bound device")?;
+    l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, dev.as_bytes())
+        .sys("SO_BINDTODEVICE")?;
+    ctx.tcp()?
+        .connect(addr)
+        .sys("connect through the bound device")?;
     let odd = l.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"nosuch\0");
     want_errno("no such device", odd, c::ENODEV)
 }
@@ -177,7 +230,8 @@ fn filter(ctx: &Ctx) -> Result<()> {
     crate::cases::python(&b, ask)?;
     let to = b.local().sys("name")?;
     a.sendto(b"filtered", 0, to).sys("sendto")?;
-    b.set(c::SOL_SOCKET, c::SO_DETACH_FILTER, 0).sys("SO_DETACH_FILTER")?;
+    b.set(c::SOL_SOCKET, c::SO_DETACH_FILTER, 0)
+        .sys("SO_DETACH_FILTER")?;
     a.sendto(b"passed", 0, to).sys("sendto")?;
     let mut buf = [0; 9];
     let n = b.recv(&mut buf, 0).sys("recv")?;
@@ -187,14 +241,16 @@ fn filter(ctx: &Ctx) -> Result<()> {
 
 fn reuseport(ctx: &Ctx) -> Result<()> {
     let one = ctx.server_tcp()?;
-    one.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1).sys("SO_REUSEPORT")?;
+    one.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1)
+        .sys("SO_REUSEPORT")?;
     one.bind(ctx.lab.b.at(0)).sys("bind")?;
     one.listen(16).sys("listen")?;
     let addr = one.local().sys("name")?;
     let without = ctx.server_tcp()?;
     want_errno("bind without it", without.bind(addr), c::EADDRINUSE)?;
     let two = ctx.server_tcp()?;
-    two.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1).sys("SO_REUSEPORT")?;
+    two.set(c::SOL_SOCKET, c::SO_REUSEPORT, 1)
+        .sys("SO_REUSEPORT")?;
     two.bind(addr).sys("second bind")?;
     two.listen(16).sys("second listen")?;
     let mut clients: Vec<Sock> = Vec::new();
@@ -205,18 +261,37 @@ fn reuseport(ctx: &Ctx) -> Result<()> {
     }
     let mut shares = [0; 2];
     for (share, l) in shares.iter_mut().zip([&one, &two]) {
-        while l.poll(c::POLLIN, std::time::Duration::from_millis(50)).sys("poll")? != 0 {
+        while l
+            .poll(c::POLLIN, std::time::Duration::from_millis(50))
+            .sys("poll")?
+            != 0
+        {
             l.accept().sys("accept")?;
             *share += 1;
         }
     }
-    check_eq!(shares[0] + shares[1], 12, "connections accepted by the two listeners");
-    check!(shares[0] > 0 && shares[1] > 0, "one listener got everything: {shares:?}");
+    check_eq!(
+        shares[0] + shares[1],
+        12,
+        "connections accepted by the two listeners"
+    );
+    check!(
+        shares[0] > 0 && shares[1] > 0,
+        "one listener got everything: {shares:?}"
+    );
     Ok(())
 }
 
 fn tcp_on_udp(ctx: &Ctx) -> Result<()> {
     let u = ctx.lab.a.udp(ctx.family())?;
-    want_errno("TCP_NODELAY", u.set(c::IPPROTO_TCP, c::TCP_NODELAY, 1), c::ENOPROTOOPT)?;
-    want_errno("TCP_INFO", u.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 100), c::EOPNOTSUPP)
+    want_errno(
+        "TCP_NODELAY",
+        u.set(c::IPPROTO_TCP, c::TCP_NODELAY, 1),
+        c::ENOPROTOOPT,
+    )?;
+    want_errno(
+        "TCP_INFO",
+        u.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 100),
+        c::EOPNOTSUPP,
+    )
 }

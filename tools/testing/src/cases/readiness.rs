@@ -44,7 +44,11 @@ fn now(s: &Sock) -> Result<i16> {
 }
 
 fn new_socket(ctx: &Ctx) -> Result<()> {
-    check_eq!(now(&ctx.tcp()?)?, c::POLLOUT | c::POLLHUP, "events of an unconnected socket");
+    check_eq!(
+        now(&ctx.tcp()?)?,
+        c::POLLOUT | c::POLLHUP,
+        "events of an unconnected socket"
+    );
     Ok(())
 }
 
@@ -58,7 +62,11 @@ fn established(ctx: &Ctx) -> Result<()> {
 fn data(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     client.send_all(b"abc").sys("send")?;
-    check_eq!(server.await_events(c::POLLIN).sys("poll")?, c::POLLIN, "with data");
+    check_eq!(
+        server.await_events(c::POLLIN).sys("poll")?,
+        c::POLLIN,
+        "with data"
+    );
     server.recv_exact(&mut [0; 2]).sys("recv")?;
     check_eq!(now(&server)?, c::POLLIN | c::POLLOUT, "with one byte left");
     server.recv_exact(&mut [0; 1]).sys("recv")?;
@@ -68,12 +76,17 @@ fn data(ctx: &Ctx) -> Result<()> {
 
 fn rcvlowat(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    server.set(c::SOL_SOCKET, c::SO_RCVLOWAT, 10).sys("SO_RCVLOWAT")?;
+    server
+        .set(c::SOL_SOCKET, c::SO_RCVLOWAT, 10)
+        .sys("SO_RCVLOWAT")?;
     client.send_all(&[0; 9]).sys("send")?;
     netlab::wait::until("nine bytes", || (server.inq().ok()? == 9).then_some(()))?;
     check_eq!(now(&server)? & c::POLLIN, 0, "POLLIN below the mark");
     client.send_all(&[0; 1]).sys("send")?;
-    check!(server.await_events(c::POLLIN).sys("poll")? & c::POLLIN != 0, "no POLLIN at the mark");
+    check!(
+        server.await_events(c::POLLIN).sys("poll")? & c::POLLIN != 0,
+        "no POLLIN at the mark"
+    );
     Ok(())
 }
 
@@ -81,7 +94,11 @@ fn fin(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     client.shutdown(c::SHUT_WR).sys("SHUT_WR")?;
     server.await_events(c::POLLRDHUP).sys("poll")?;
-    check_eq!(now(&server)?, c::POLLIN | c::POLLOUT | c::POLLRDHUP, "after FIN");
+    check_eq!(
+        now(&server)?,
+        c::POLLIN | c::POLLOUT | c::POLLRDHUP,
+        "after FIN"
+    );
     Ok(())
 }
 
@@ -93,7 +110,11 @@ fn both_fins(ctx: &Ctx) -> Result<()> {
     let ev = server.await_events(c::POLLHUP).sys("poll")?;
     check!(ev & c::POLLHUP != 0, "server's events {ev:#x}");
     client.await_events(c::POLLHUP).sys("poll at the client")?;
-    check!(now(&client)? & c::POLLHUP != 0, "client's events {:#x}", now(&client)?);
+    check!(
+        now(&client)? & c::POLLHUP != 0,
+        "client's events {:#x}",
+        now(&client)?
+    );
     Ok(())
 }
 
@@ -102,7 +123,11 @@ fn listener(ctx: &Ctx) -> Result<()> {
     check_eq!(now(&l)?, 0, "an idle listener");
     let client = ctx.tcp()?;
     client.connect(addr).sys("connect")?;
-    check_eq!(l.await_events(ALL).sys("poll")?, c::POLLIN, "a connection waits");
+    check_eq!(
+        l.await_events(ALL).sys("poll")?,
+        c::POLLIN,
+        "a connection waits"
+    );
     l.accept().sys("accept")?;
     check_eq!(now(&l)?, 0, "after accept");
     Ok(())
@@ -114,7 +139,11 @@ fn select(ctx: &Ctx) -> Result<()> {
     server.await_events(c::POLLIN).sys("poll")?;
     // rustix's select is not a safe function.
     let ask = "import select; r, w, x = select.select([0], [0], [0], 5); print(r, w, x)";
-    check_eq!(crate::cases::python(&server, ask)?, "[0] [0] []", "select's sets");
+    check_eq!(
+        crate::cases::python(&server, ask)?,
+        "[0] [0] []",
+        "select's sets"
+    );
     Ok(())
 }
 
@@ -122,11 +151,16 @@ struct Epoll(OwnedFd);
 
 impl Epoll {
     fn new() -> Result<Epoll> {
-        Ok(Epoll(uapi::epoll_create1(c::EPOLL_CLOEXEC).sys("epoll_create1")?))
+        Ok(Epoll(
+            uapi::epoll_create1(c::EPOLL_CLOEXEC).sys("epoll_create1")?,
+        ))
     }
 
     fn control(&self, op: i32, s: &Sock, events: i32) -> Result<()> {
-        let ev = c::epoll_event { events: events as u32, u64: s.as_raw_fd() as u64 };
+        let ev = c::epoll_event {
+            events: events as u32,
+            u64: s.as_raw_fd() as u64,
+        };
         uapi::epoll_ctl(*self.0, op, s.as_raw_fd(), Some(&ev)).sys("epoll_ctl")
     }
 
@@ -137,7 +171,8 @@ impl Epoll {
     /// The events of the one socket in it; 0 when `timeout` passes.
     fn wait(&self, timeout: Duration) -> Result<i32> {
         let mut evs = [c::epoll_event { events: 0, u64: 0 }];
-        let n = uapi::epoll_wait(*self.0, &mut evs, timeout.as_millis() as i32).sys("epoll_wait")?;
+        let n =
+            uapi::epoll_wait(*self.0, &mut evs, timeout.as_millis() as i32).sys("epoll_wait")?;
         Ok(if n == 0 { 0 } else { evs[0].events as i32 })
     }
 }
@@ -148,7 +183,11 @@ fn epoll_level(ctx: &Ctx) -> Result<()> {
     ep.add(&server, c::EPOLLIN)?;
     client.send_all(b"x").sys("send")?;
     check_eq!(ep.wait(PATIENCE)?, c::EPOLLIN, "first");
-    check_eq!(ep.wait(Duration::ZERO)?, c::EPOLLIN, "again, for nothing was read");
+    check_eq!(
+        ep.wait(Duration::ZERO)?,
+        c::EPOLLIN,
+        "again, for nothing was read"
+    );
     server.recv_exact(&mut [0; 1]).sys("recv")?;
     check_eq!(ep.wait(Duration::ZERO)?, 0, "after reading");
     Ok(())
@@ -161,7 +200,11 @@ fn epoll_edge(ctx: &Ctx) -> Result<()> {
     check_eq!(ep.wait(Duration::ZERO)?, 0, "nothing yet");
     client.send_all(b"x").sys("send")?;
     check_eq!(ep.wait(PATIENCE)?, c::EPOLLIN, "first arrival");
-    check_eq!(ep.wait(Duration::ZERO)?, 0, "no second event for the same data");
+    check_eq!(
+        ep.wait(Duration::ZERO)?,
+        0,
+        "no second event for the same data"
+    );
     client.send_all(b"y").sys("send")?;
     check_eq!(ep.wait(PATIENCE)?, c::EPOLLIN, "second arrival");
     Ok(())
@@ -203,7 +246,11 @@ fn epoll_rdhup(ctx: &Ctx) -> Result<()> {
     let ep = Epoll::new()?;
     ep.add(&server, c::EPOLLIN | c::EPOLLRDHUP | c::EPOLLET)?;
     client.shutdown(c::SHUT_WR).sys("SHUT_WR")?;
-    check_eq!(ep.wait(PATIENCE)?, c::EPOLLIN | c::EPOLLRDHUP, "events of FIN");
+    check_eq!(
+        ep.wait(PATIENCE)?,
+        c::EPOLLIN | c::EPOLLRDHUP,
+        "events of FIN"
+    );
     Ok(())
 }
 
@@ -230,7 +277,8 @@ fn epoll_wakes(ctx: &Ctx) -> Result<()> {
             tx.send(crate::blocked::gettid()).expect("receiver lives");
             ep.wait(PATIENCE)
         });
-        let asleep = crate::blocked::until_blocked(rx.recv()?, &[c::SYS_epoll_wait, c::SYS_epoll_pwait]);
+        let asleep =
+            crate::blocked::until_blocked(rx.recv()?, &[c::SYS_epoll_wait, c::SYS_epoll_pwait]);
         client.send_all(b"x").sys("send")?;
         let ev = t.join().expect("no panic")?;
         asleep?;
@@ -243,7 +291,11 @@ fn udp(ctx: &Ctx) -> Result<()> {
     let (a, b) = (ctx.udp()?, ctx.udp()?);
     check_eq!(now(&b)?, c::POLLOUT, "idle");
     a.sendto(b"x", 0, b.local().sys("name")?).sys("sendto")?;
-    check_eq!(b.await_events(c::POLLIN).sys("poll")?, c::POLLIN, "with a datagram");
+    check_eq!(
+        b.await_events(c::POLLIN).sys("poll")?,
+        c::POLLIN,
+        "with a datagram"
+    );
     b.recv(&mut [0; 1], 0).sys("recv")?;
     check_eq!(now(&b)?, c::POLLOUT, "read");
     Ok(())

@@ -44,17 +44,29 @@ fn half_close(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     client.send_all(b"question").sys("send")?;
     client.shutdown(c::SHUT_WR).sys("SHUT_WR")?;
-    check_eq!(server.recv_to_end().sys("recv")?, b"question", "what the server read until FIN");
+    check_eq!(
+        server.recv_to_end().sys("recv")?,
+        b"question",
+        "what the server read until FIN"
+    );
     server.send_all(b"answer").sys("send against the stream")?;
     drop(server);
-    check_eq!(client.recv_to_end().sys("recv")?, b"answer", "what the half-closed client read");
+    check_eq!(
+        client.recv_to_end().sys("recv")?,
+        b"answer",
+        "what the half-closed client read"
+    );
     Ok(())
 }
 
 fn read_half(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     client.shutdown(c::SHUT_RD).sys("SHUT_RD")?;
-    check_eq!(client.recv(&mut [0; 1], 0).sys("recv")?, 0, "recv after SHUT_RD");
+    check_eq!(
+        client.recv(&mut [0; 1], 0).sys("recv")?,
+        0,
+        "recv after SHUT_RD"
+    );
     // Linux goes on accepting data; nothing is told to the peer.
     server.send_all(b"x").sys("the peer's send")?;
     client.send_all(b"y").sys("send after SHUT_RD")?;
@@ -69,8 +81,14 @@ fn both(ctx: &Ctx) -> Result<()> {
     client.shutdown(c::SHUT_RDWR).sys("SHUT_RDWR")?;
     check_eq!(client.recv(&mut [0; 1], 0).sys("recv")?, 0, "recv");
     want_errno("send", client.send(b"x", c::MSG_NOSIGNAL), c::EPIPE)?;
-    check_eq!(server.recv(&mut [0; 1], 0).sys("peer's recv")?, 0, "peer's recv");
-    let ev = client.poll(c::POLLIN | c::POLLOUT, Duration::ZERO).sys("poll")?;
+    check_eq!(
+        server.recv(&mut [0; 1], 0).sys("peer's recv")?,
+        0,
+        "peer's recv"
+    );
+    let ev = client
+        .poll(c::POLLIN | c::POLLOUT, Duration::ZERO)
+        .sys("poll")?;
     check!(ev & c::POLLHUP != 0, "no POLLHUP after SHUT_RDWR: {ev:#x}");
     Ok(())
 }
@@ -101,8 +119,15 @@ fn sigpipe(ctx: &Ctx) -> Result<()> {
     let (with, without) = std::thread::scope(|s| {
         let t = s.spawn(|| -> Result<_> {
             uapi::pthread_sigmask(c::SIG_BLOCK, Some(&set), None).sys("sigmask")?;
-            let now = c::timespec { tv_sec: 0, tv_nsec: 0 };
-            want_errno("send with MSG_NOSIGNAL", client.send(b"x", c::MSG_NOSIGNAL), c::EPIPE)?;
+            let now = c::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            want_errno(
+                "send with MSG_NOSIGNAL",
+                client.send(b"x", c::MSG_NOSIGNAL),
+                c::EPIPE,
+            )?;
             let with = uapi::sigtimedwait(&set, None, &now).is_ok();
             want_errno("send without it", client.send(b"x", 0), c::EPIPE)?;
             let without = uapi::sigtimedwait(&set, None, &now).is_ok();
@@ -118,7 +143,11 @@ fn sigpipe(ctx: &Ctx) -> Result<()> {
 fn send_unconnected(ctx: &Ctx) -> Result<()> {
     want_errno("send", ctx.tcp()?.send(b"x", c::MSG_NOSIGNAL), c::EPIPE)?;
     want_errno("recv", ctx.tcp()?.recv(&mut [0; 1], 0), c::ENOTCONN)?;
-    want_errno("udp send without address", ctx.udp()?.send(b"x", 0), c::EDESTADDRREQ)
+    want_errno(
+        "udp send without address",
+        ctx.udp()?.send(b"x", 0),
+        c::EDESTADDRREQ,
+    )
 }
 
 fn linger_zero(ctx: &Ctx) -> Result<()> {
@@ -126,7 +155,10 @@ fn linger_zero(ctx: &Ctx) -> Result<()> {
     client.linger(true, 0).sys("SO_LINGER")?;
     drop(client);
     let ev = server.await_events(c::POLLIN).sys("poll")?;
-    check!(ev & c::POLLERR != 0 && ev & c::POLLHUP != 0, "events after RST: {ev:#x}");
+    check!(
+        ev & c::POLLERR != 0 && ev & c::POLLHUP != 0,
+        "events after RST: {ev:#x}"
+    );
     want_errno("recv", server.recv(&mut [0; 1], 0), c::ECONNRESET)
 }
 
@@ -147,14 +179,20 @@ fn reset_error_once(ctx: &Ctx) -> Result<()> {
     server.await_events(c::POLLIN).sys("poll")?;
     want_errno("send", server.send(b"x", c::MSG_NOSIGNAL), c::ECONNRESET)?;
     want_errno("second send", server.send(b"x", c::MSG_NOSIGNAL), c::EPIPE)?;
-    check_eq!(server.recv(&mut [0; 1], 0).sys("recv")?, 0, "recv after the error was told");
+    check_eq!(
+        server.recv(&mut [0; 1], 0).sys("recv")?,
+        0,
+        "recv after the error was told"
+    );
     Ok(())
 }
 
 /// With SO_LINGER the close sleeps until the peer has everything: here it has to read first.
 fn linger_waits(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    server.set(c::SOL_SOCKET, c::SO_RCVBUF, 4096).sys("SO_RCVBUF")?;
+    server
+        .set(c::SOL_SOCKET, c::SO_RCVBUF, 4096)
+        .sys("SO_RCVBUF")?;
     client.linger(true, 30).sys("SO_LINGER")?;
     client.nonblocking(true).sys("FIONBIO")?;
     let mut sent = 0;
@@ -204,7 +242,9 @@ fn in_state(ctx: &Ctx, at_client: bool, local: std::net::SocketAddrV4, state: u8
     let name = netlab::tcpinfo::STATES[usize::from(state)];
     wait::until(&format!("{local} in {name}"), || {
         let all = kstate::sockets(ns, family, "tcp").ok()?;
-        all.iter().any(|s| s.local == local && s.state == state).then_some(())
+        all.iter()
+            .any(|s| s.local == local && s.state == state)
+            .then_some(())
     })
 }
 
@@ -212,7 +252,11 @@ fn states(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     let local = client.local().sys("name")?;
     client.shutdown(c::SHUT_WR).sys("SHUT_WR")?;
-    check_eq!(server.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN at the server");
+    check_eq!(
+        server.recv(&mut [0; 1], 0).sys("recv")?,
+        0,
+        "FIN at the server"
+    );
     wait::until("FIN_WAIT2 in TCP_INFO", || {
         (TcpInfo::of(&client).ok()?.state()? == 5).then_some(())
     })?;
@@ -224,10 +268,20 @@ fn states(ctx: &Ctx) -> Result<()> {
 fn close_wait(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     drop(client);
-    check_eq!(server.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN at the server");
-    check_eq!(TcpInfo::of(&server).sys("TCP_INFO")?.state_name(), "CLOSE_WAIT", "state");
+    check_eq!(
+        server.recv(&mut [0; 1], 0).sys("recv")?,
+        0,
+        "FIN at the server"
+    );
+    check_eq!(
+        TcpInfo::of(&server).sys("TCP_INFO")?.state_name(),
+        "CLOSE_WAIT",
+        "state"
+    );
     server.shutdown(c::SHUT_WR).sys("SHUT_WR")?;
-    wait::until("CLOSE after LAST_ACK", || (TcpInfo::of(&server).ok()?.state()? == 7).then_some(()))
+    wait::until("CLOSE after LAST_ACK", || {
+        (TcpInfo::of(&server).ok()?.state()? == 7).then_some(())
+    })
 }
 
 /// RFC 9293, figure 13: both FINs cross; both ends pass CLOSING or TIME_WAIT, and nothing is lost.
@@ -245,8 +299,16 @@ fn both_close(ctx: &Ctx) -> Result<()> {
             other.join().expect("no panic").and(mine)
         })
         .sys("SHUT_WR on both")?;
-        check_eq!(client.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN at the client");
-        check_eq!(server.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN at the server");
+        check_eq!(
+            client.recv(&mut [0; 1], 0).sys("recv")?,
+            0,
+            "FIN at the client"
+        );
+        check_eq!(
+            server.recv(&mut [0; 1], 0).sys("recv")?,
+            0,
+            "FIN at the server"
+        );
     }
     Ok(())
 }

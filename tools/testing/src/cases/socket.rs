@@ -64,12 +64,20 @@ fn wrong_protocol(ctx: &Ctx) -> Result<()> {
 
 fn unknown_type(ctx: &Ctx) -> Result<()> {
     want_errno("SOCK_RDM", open(ctx, c::SOCK_RDM, 0), c::ESOCKTNOSUPPORT)?;
-    want_errno("SOCK_SEQPACKET", open(ctx, c::SOCK_SEQPACKET, 0), c::ESOCKTNOSUPPORT)
+    want_errno(
+        "SOCK_SEQPACKET",
+        open(ctx, c::SOCK_SEQPACKET, 0),
+        c::ESOCKTNOSUPPORT,
+    )
 }
 
 fn type_out_of_range(ctx: &Ctx) -> Result<()> {
     want_errno("type 15", open(ctx, 15, 0), c::EINVAL)?;
-    want_errno("unknown flag", open(ctx, c::SOCK_STREAM | 0x100, 0), c::EINVAL)
+    want_errno(
+        "unknown flag",
+        open(ctx, c::SOCK_STREAM | 0x100, 0),
+        c::EINVAL,
+    )
 }
 
 fn protocol_out_of_range(ctx: &Ctx) -> Result<()> {
@@ -80,7 +88,9 @@ fn protocol_out_of_range(ctx: &Ctx) -> Result<()> {
 fn raw_needs_capability(ctx: &Ctx) -> Result<()> {
     match open(ctx, c::SOCK_RAW, c::IPPROTO_ICMP) {
         Ok(_) => {}
-        Err(netlab::Errno(c::ESOCKTNOSUPPORT)) => return Err(skip("the family has no raw sockets")),
+        Err(netlab::Errno(c::ESOCKTNOSUPPORT)) => {
+            return Err(skip("the family has no raw sockets"))
+        }
         Err(e) => return Err(e).sys("SOCK_RAW as root"),
     }
     // Entering the namespace needs the capability that is given up.
@@ -93,37 +103,72 @@ fn raw_needs_capability(ctx: &Ctx) -> Result<()> {
 fn socket_flags(ctx: &Ctx) -> Result<()> {
     let s = open(ctx, c::SOCK_STREAM | c::SOCK_NONBLOCK, 0).sys("socket")?;
     let fl = uapi::fcntl_getfl(std::os::fd::AsRawFd::as_raw_fd(&s)).sys("F_GETFL")?;
-    check!(fl & c::O_NONBLOCK != 0, "SOCK_NONBLOCK did not set O_NONBLOCK");
+    check!(
+        fl & c::O_NONBLOCK != 0,
+        "SOCK_NONBLOCK did not set O_NONBLOCK"
+    );
     let fd = uapi::fcntl_getfd(std::os::fd::AsRawFd::as_raw_fd(&s)).sys("F_GETFD")?;
-    check!(fd & c::FD_CLOEXEC != 0, "SOCK_CLOEXEC did not set FD_CLOEXEC");
+    check!(
+        fd & c::FD_CLOEXEC != 0,
+        "SOCK_CLOEXEC did not set FD_CLOEXEC"
+    );
     Ok(())
 }
 
 fn type_and_protocol(ctx: &Ctx) -> Result<()> {
-    for (ty, protocol) in [(c::SOCK_STREAM, c::IPPROTO_TCP), (c::SOCK_DGRAM, c::IPPROTO_UDP)] {
+    for (ty, protocol) in [
+        (c::SOCK_STREAM, c::IPPROTO_TCP),
+        (c::SOCK_DGRAM, c::IPPROTO_UDP),
+    ] {
         let s = open(ctx, ty, 0).sys("socket")?;
-        check_eq!(s.get(c::SOL_SOCKET, c::SO_TYPE).sys("SO_TYPE")?, ty, "SO_TYPE");
-        check_eq!(s.get(c::SOL_SOCKET, c::SO_PROTOCOL).sys("SO_PROTOCOL")?, protocol, "SO_PROTOCOL");
+        check_eq!(
+            s.get(c::SOL_SOCKET, c::SO_TYPE).sys("SO_TYPE")?,
+            ty,
+            "SO_TYPE"
+        );
+        check_eq!(
+            s.get(c::SOL_SOCKET, c::SO_PROTOCOL).sys("SO_PROTOCOL")?,
+            protocol,
+            "SO_PROTOCOL"
+        );
     }
     Ok(())
 }
 
 fn domain(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
-    check_eq!(s.get(c::SOL_SOCKET, c::SO_DOMAIN).sys("SO_DOMAIN")?, ctx.family().0, "SO_DOMAIN");
+    check_eq!(
+        s.get(c::SOL_SOCKET, c::SO_DOMAIN).sys("SO_DOMAIN")?,
+        ctx.family().0,
+        "SO_DOMAIN"
+    );
     Ok(())
 }
 
 fn acceptconn(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
-    check_eq!(s.get(c::SOL_SOCKET, c::SO_ACCEPTCONN).sys("SO_ACCEPTCONN")?, 0, "before listen");
+    check_eq!(
+        s.get(c::SOL_SOCKET, c::SO_ACCEPTCONN)
+            .sys("SO_ACCEPTCONN")?,
+        0,
+        "before listen"
+    );
     s.listen(1).sys("listen")?;
-    check_eq!(s.get(c::SOL_SOCKET, c::SO_ACCEPTCONN).sys("SO_ACCEPTCONN")?, 1, "after listen");
+    check_eq!(
+        s.get(c::SOL_SOCKET, c::SO_ACCEPTCONN)
+            .sys("SO_ACCEPTCONN")?,
+        1,
+        "after listen"
+    );
     Ok(())
 }
 
 fn socketpair(ctx: &Ctx) -> Result<()> {
-    let pair = ctx.lab.a.ns.enter(|| uapi::socketpair(ctx.family().0, c::SOCK_STREAM, 0));
+    let pair = ctx
+        .lab
+        .a
+        .ns
+        .enter(|| uapi::socketpair(ctx.family().0, c::SOCK_STREAM, 0));
     want_errno("socketpair", pair, c::EOPNOTSUPP)
 }
 
@@ -131,12 +176,17 @@ fn dup(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     let twin = client.dup().sys("dup")?;
     drop(client);
-    twin.send_all(b"still here").sys("send through the duplicate")?;
+    twin.send_all(b"still here")
+        .sys("send through the duplicate")?;
     let mut buf = [0; 10];
     server.recv_exact(&mut buf).sys("recv")?;
     check_eq!(&buf, b"still here", "data");
     drop(twin);
-    check_eq!(server.recv(&mut buf, 0).sys("recv")?, 0, "FIN only with the last descriptor");
+    check_eq!(
+        server.recv(&mut buf, 0).sys("recv")?,
+        0,
+        "FIN only with the last descriptor"
+    );
     Ok(())
 }
 
@@ -152,12 +202,18 @@ fn child_process(ctx: &Ctx) -> Result<()> {
     // The child reads from the socket: what the server sends arrives nowhere else, and the
     // connection stays open in both directions.
     server.send_all(b"hello").sys("send to the child")?;
-    let early = server.poll(c::POLLIN, std::time::Duration::ZERO).sys("poll")?;
+    let early = server
+        .poll(c::POLLIN, std::time::Duration::ZERO)
+        .sys("poll")?;
     check_eq!(early, 0, "FIN although a child process holds the socket");
     server.shutdown(c::SHUT_WR).sys("shutdown")?;
     check!(sh.wait()?.success(), "cat failed to read the socket");
     let mut buf = [0; 1];
-    check_eq!(server.recv(&mut buf, 0).sys("recv")?, 0, "FIN when the child has ended");
+    check_eq!(
+        server.recv(&mut buf, 0).sys("recv")?,
+        0,
+        "FIN when the child has ended"
+    );
     Ok(())
 }
 

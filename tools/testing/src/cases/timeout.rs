@@ -25,7 +25,9 @@ pub const CASES: &[Case] = &[
     Case::one(G, "SO_RCVTIMEO_accept_EAGAIN", accept),
     Case::one(G, "SO_RCVTIMEO_udp_EAGAIN", udp_recv),
     Case::two(G, "SO_SNDTIMEO_send_EAGAIN", send),
-    Case::two(G, "SO_SNDTIMEO_connect_EINPROGRESS", connect).veth().fresh(),
+    Case::two(G, "SO_SNDTIMEO_connect_EINPROGRESS", connect)
+        .veth()
+        .fresh(),
     Case::one(G, "timeouts_read_back", read_back),
     Case::one(G, "bad_timeout_EDOM", bad),
     Case::two(G, "signal_with_timeout_EINTR", eintr),
@@ -40,7 +42,10 @@ fn on_time<T: std::fmt::Debug>(errno: i32, call: impl FnOnce() -> Result<T, Errn
     let start = Instant::now();
     want_errno("the call", call(), errno)?;
     let took = start.elapsed();
-    check!(took >= LIMIT - Duration::from_millis(8), "gave up after {took:?}");
+    check!(
+        took >= LIMIT - Duration::from_millis(8),
+        "gave up after {took:?}"
+    );
     Ok(())
 }
 
@@ -72,7 +77,10 @@ fn send(ctx: &Ctx) -> Result<()> {
         if sent.is_err() {
             want_errno("send", sent, c::EAGAIN)?;
             let took = start.elapsed();
-            check!(took >= LIMIT - Duration::from_millis(8), "gave up after {took:?}");
+            check!(
+                took >= LIMIT - Duration::from_millis(8),
+                "gave up after {took:?}"
+            );
             return Ok(());
         }
     }
@@ -80,7 +88,10 @@ fn send(ctx: &Ctx) -> Result<()> {
 }
 
 fn connect(ctx: &Ctx) -> Result<()> {
-    ctx.lab.b.ns.ip(&format!("addr flush dev {}", ctx.lab.b.dev))?;
+    ctx.lab
+        .b
+        .ns
+        .ip(&format!("addr flush dev {}", ctx.lab.b.dev))?;
     let s = ctx.tcp()?;
     s.timeo(c::SO_SNDTIMEO, LIMIT).sys("SO_SNDTIMEO")?;
     on_time(c::EINPROGRESS, || s.connect(ctx.lab.b.at(7)))
@@ -101,8 +112,16 @@ fn bad(ctx: &Ctx) -> Result<()> {
     let s = ctx.tcp()?;
     let mut tv = [0u8; 16];
     tv[8..].copy_from_slice(&2_000_000i64.to_ne_bytes());
-    want_errno("two million µs", s.setsockopt(c::SOL_SOCKET, c::SO_RCVTIMEO, &tv), c::EDOM)?;
-    want_errno("short", s.setsockopt(c::SOL_SOCKET, c::SO_RCVTIMEO, &tv[..8]), c::EINVAL)
+    want_errno(
+        "two million µs",
+        s.setsockopt(c::SOL_SOCKET, c::SO_RCVTIMEO, &tv),
+        c::EDOM,
+    )?;
+    want_errno(
+        "short",
+        s.setsockopt(c::SOL_SOCKET, c::SO_RCVTIMEO, &tv[..8]),
+        c::EINVAL,
+    )
 }
 
 /// Catches SIGUSR1 (with SA_RESTART) and blocks it in the calling thread, so that only the thread that
@@ -121,7 +140,9 @@ fn catch_usr1() -> Result<c::sigset_t> {
 fn eintr(ctx: &Ctx) -> Result<()> {
     let set = catch_usr1()?;
     let (client, _server) = ctx.connected()?;
-    client.timeo(c::SO_RCVTIMEO, Duration::from_secs(60)).sys("SO_RCVTIMEO")?;
+    client
+        .timeo(c::SO_RCVTIMEO, Duration::from_secs(60))
+        .sys("SO_RCVTIMEO")?;
     std::thread::scope(|s| {
         let (tx, rx) = std::sync::mpsc::channel();
         let client = &client;
@@ -176,6 +197,10 @@ fn partial(ctx: &Ctx) -> Result<()> {
     server.send_all(b"some").sys("send")?;
     client.timeo(c::SO_RCVTIMEO, LIMIT).sys("SO_RCVTIMEO")?;
     let mut buf = [0; 100];
-    check_eq!(client.recv(&mut buf, c::MSG_WAITALL).sys("recv")?, 4, "MSG_WAITALL cut short");
+    check_eq!(
+        client.recv(&mut buf, c::MSG_WAITALL).sys("recv")?,
+        4,
+        "MSG_WAITALL cut short"
+    );
     Ok(())
 }

@@ -32,7 +32,11 @@ pub const CASES: &[Case] = &[
     Case::two(G, "sendfile", sendfile),
     Case::two(G, "splice_out_of_a_pipe", splice_out),
     Case::two(G, "splice_into_a_pipe", splice_in),
-    Case::two(G, "many_writers_on_one_socket_keep_whole_writes_in_order", writers),
+    Case::two(
+        G,
+        "many_writers_on_one_socket_keep_whole_writes_in_order",
+        writers,
+    ),
 ];
 
 fn upload(ctx: &Ctx) -> Result<()> {
@@ -91,15 +95,21 @@ fn small_buffer(ctx: &Ctx) -> Result<()> {
     l.bind(ctx.lab.b.at(0)).sys("bind")?;
     l.listen(1).sys("listen")?;
     let (client, server) = ctx.connect_to(&l, l.local().sys("name")?)?;
-    client.set(c::SOL_SOCKET, c::SO_SNDBUF, 4608).sys("SO_SNDBUF")?;
+    client
+        .set(c::SOL_SOCKET, c::SO_SNDBUF, 4608)
+        .sys("SO_SNDBUF")?;
     payload::transfer(&client, &server, 6, MIB / 4)
 }
 
 /// The reader stops until the writer is stuck on a closed window, then takes everything.
 fn zero_window(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    server.set(c::SOL_SOCKET, c::SO_RCVBUF, 8192).sys("SO_RCVBUF")?;
-    client.set(c::SOL_SOCKET, c::SO_SNDBUF, 16384).sys("SO_SNDBUF")?;
+    server
+        .set(c::SOL_SOCKET, c::SO_RCVBUF, 8192)
+        .sys("SO_RCVBUF")?;
+    client
+        .set(c::SOL_SOCKET, c::SO_SNDBUF, 16384)
+        .sys("SO_SNDBUF")?;
     for round in 0..3 {
         let total = MIB / 8;
         std::thread::scope(|s| {
@@ -202,7 +212,12 @@ fn splice_in(ctx: &Ctx) -> Result<()> {
             got.extend_from_slice(&part);
         }
         sender.join().expect("no panic").sys("send")?;
-        check!(got == data, "data differs: {} bytes of {}", got.len(), data.len());
+        check!(
+            got == data,
+            "data differs: {} bytes of {}",
+            got.len(),
+            data.len()
+        );
         Ok(())
     })
 }
@@ -221,7 +236,10 @@ fn writers(ctx: &Ctx) -> Result<()> {
         for _ in 0..usize::from(writers) * each {
             server.recv_exact(&mut record).sys("recv")?;
             let id = record[0];
-            check!(record.iter().all(|&b| b == id), "writes are interleaved: {record:?}");
+            check!(
+                record.iter().all(|&b| b == id),
+                "writes are interleaved: {record:?}"
+            );
             counts[usize::from(id)] += 1;
         }
         check_eq!(counts, [each; 4], "records of each writer");

@@ -38,7 +38,9 @@ pub const CASES: &[Case] = &[
     Case::two(G, "unconnected_hears_of_no_closed_port", unconnected_closed),
     Case::one(G, "broadcast_without_permission_EACCES", broadcast).veth(),
     Case::two(G, "broadcast_with_SO_BROADCAST_arrives", broadcast_arrives).veth(),
-    Case::two(G, "checksum_on_the_wire_is_right", checksum_out).veth().fresh(),
+    Case::two(G, "checksum_on_the_wire_is_right", checksum_out)
+        .veth()
+        .fresh(),
     Case::two(G, "wrong_checksum_is_dropped", checksum_in).veth(),
     Case::two(G, "zero_checksum_is_accepted", checksum_none).veth(),
     Case::two(G, "full_receive_buffer_drops_and_counts", overflow),
@@ -75,7 +77,10 @@ fn sizes(ctx: &Ctx) -> Result<()> {
         let data = stream.bytes(size);
         a.sendto(&data, 0, at_b).sys("sendto")?;
         let n = b.recv(&mut buf, 0).sys("recv")?;
-        check!(buf[..n] == data, "a datagram of {size} bytes came as {n}, or changed");
+        check!(
+            buf[..n] == data,
+            "a datagram of {size} bytes came as {n}, or changed"
+        );
     }
     Ok(())
 }
@@ -92,8 +97,16 @@ fn peek_trunc(ctx: &Ctx) -> Result<()> {
     a.sendto(b"0123456789", 0, at_b).sys("sendto")?;
     let mut buf = [0; 4];
     check_eq!(b.recv(&mut buf, c::MSG_PEEK).sys("peek")?, 4, "peek");
-    check_eq!(b.recv(&mut buf, c::MSG_PEEK | c::MSG_TRUNC).sys("peek")?, 10, "peek with TRUNC");
-    check_eq!(b.recv(&mut buf, c::MSG_TRUNC).sys("recv")?, 10, "recv with TRUNC");
+    check_eq!(
+        b.recv(&mut buf, c::MSG_PEEK | c::MSG_TRUNC).sys("peek")?,
+        10,
+        "peek with TRUNC"
+    );
+    check_eq!(
+        b.recv(&mut buf, c::MSG_TRUNC).sys("recv")?,
+        10,
+        "recv with TRUNC"
+    );
     check_eq!(&buf, b"0123", "data");
     want_errno("the rest", b.recv(&mut buf, c::MSG_DONTWAIT), c::EAGAIN)
 }
@@ -103,11 +116,23 @@ fn cut(ctx: &Ctx) -> Result<()> {
     let (at_a, at_b) = names(&a, &b)?;
     a.sendto(b"0123456789", 0, at_b).sys("sendto")?;
     let m = b.recvmsg(&mut [0; 4], 0).sys("recvmsg")?;
-    check_eq!((m.len, m.from, m.namelen), (4, at_a, 16), "length, sender, its length");
-    check!(m.flags & c::MSG_TRUNC != 0, "msg_flags {:#x} without MSG_TRUNC", m.flags);
+    check_eq!(
+        (m.len, m.from, m.namelen),
+        (4, at_a, 16),
+        "length, sender, its length"
+    );
+    check!(
+        m.flags & c::MSG_TRUNC != 0,
+        "msg_flags {:#x} without MSG_TRUNC",
+        m.flags
+    );
     a.sendto(b"0123", 0, at_b).sys("sendto")?;
     let m = b.recvmsg(&mut [0; 4], 0).sys("recvmsg")?;
-    check_eq!(m.flags & c::MSG_TRUNC, 0, "MSG_TRUNC of a datagram that fits");
+    check_eq!(
+        m.flags & c::MSG_TRUNC,
+        0,
+        "MSG_TRUNC of a datagram that fits"
+    );
     Ok(())
 }
 
@@ -129,7 +154,11 @@ fn connected(ctx: &Ctx) -> Result<()> {
     let a = ctx.lab.a.udp(ctx.client)?;
     a.connect(at_b).sys("connect")?;
     check_eq!(a.peer().sys("peer")?, at_b, "peer");
-    check_eq!(*a.local().sys("name")?.ip(), ctx.lab.a.ip, "source chosen by connect");
+    check_eq!(
+        *a.local().sys("name")?.ip(),
+        ctx.lab.a.ip,
+        "source chosen by connect"
+    );
     a.send(b"x", 0).sys("send")?;
     let (_, from) = b.recvfrom(&mut [0; 1], 0).sys("recvfrom")?;
     check_eq!(from, a.local().sys("name")?, "sender");
@@ -140,7 +169,8 @@ fn reconnect(ctx: &Ctx) -> Result<()> {
     let (one, two) = (ctx.server_udp()?, ctx.server_udp()?);
     let a = ctx.udp()?;
     a.connect(one.local().sys("name")?).sys("connect")?;
-    a.connect(two.local().sys("name")?).sys("connect elsewhere")?;
+    a.connect(two.local().sys("name")?)
+        .sys("connect elsewhere")?;
     a.send(b"x", 0).sys("send")?;
     two.recv(&mut [0; 1], 0).sys("recv at the second")?;
     let nowhere = netlab::sock::sockaddr_in(c::AF_UNSPEC, "0.0.0.0:0".parse()?);
@@ -159,8 +189,16 @@ fn refused(ctx: &Ctx) -> Result<()> {
     a.send(b"x", 0).sys("send")?;
     let ev = a.await_events(c::POLLIN).sys("poll")?;
     check!(ev & c::POLLERR != 0, "events {ev:#x}");
-    want_errno("recv", a.recv(&mut [0; 1], c::MSG_DONTWAIT), c::ECONNREFUSED)?;
-    want_errno("recv once told", a.recv(&mut [0; 1], c::MSG_DONTWAIT), c::EAGAIN)
+    want_errno(
+        "recv",
+        a.recv(&mut [0; 1], c::MSG_DONTWAIT),
+        c::ECONNREFUSED,
+    )?;
+    want_errno(
+        "recv once told",
+        a.recv(&mut [0; 1], c::MSG_DONTWAIT),
+        c::EAGAIN,
+    )
 }
 
 fn unconnected_closed(ctx: &Ctx) -> Result<()> {
@@ -182,17 +220,28 @@ const EVERYONE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 255);
 
 fn broadcast(ctx: &Ctx) -> Result<()> {
     let a = ctx.udp()?;
-    want_errno("sendto", a.sendto(b"x", 0, SocketAddrV4::new(EVERYONE, 9)), c::EACCES)?;
-    want_errno("connect", a.connect(SocketAddrV4::new(EVERYONE, 9)), c::EACCES)
+    want_errno(
+        "sendto",
+        a.sendto(b"x", 0, SocketAddrV4::new(EVERYONE, 9)),
+        c::EACCES,
+    )?;
+    want_errno(
+        "connect",
+        a.connect(SocketAddrV4::new(EVERYONE, 9)),
+        c::EACCES,
+    )
 }
 
 fn broadcast_arrives(ctx: &Ctx) -> Result<()> {
     let b = ctx.lab.b.udp(ctx.server)?;
-    b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).sys("bind")?;
+    b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
+        .sys("bind")?;
     let port = b.local().sys("name")?.port();
     let a = ctx.udp()?;
-    a.set(c::SOL_SOCKET, c::SO_BROADCAST, 1).sys("SO_BROADCAST")?;
-    a.sendto(b"all", 0, SocketAddrV4::new(EVERYONE, port)).sys("sendto")?;
+    a.set(c::SOL_SOCKET, c::SO_BROADCAST, 1)
+        .sys("SO_BROADCAST")?;
+    a.sendto(b"all", 0, SocketAddrV4::new(EVERYONE, port))
+        .sys("sendto")?;
     let (n, from) = b.recvfrom(&mut [0; 9], 0).sys("recvfrom")?;
     check_eq!((n, from), (3, a.local().sys("name")?), "length and sender");
     Ok(())
@@ -200,12 +249,14 @@ fn broadcast_arrives(ctx: &Ctx) -> Result<()> {
 
 fn checksum_out(ctx: &Ctx) -> Result<()> {
     for end in [&ctx.lab.a, &ctx.lab.b] {
-        end.ns.run(&["ethtool", "-K", &end.dev, "tx", "off"])
+        end.ns
+            .run(&["ethtool", "-K", &end.dev, "tx", "off"])
             .map_err(|e| netlab::ktap::skip(format!("needs ethtool: {e:#}")))?;
     }
     let (a, b) = (ctx.udp()?, ctx.server_udp()?);
     let tap = Tap::new(&ctx.lab.b, ETH_P_IP)?;
-    a.sendto(b"odd length", 0, b.local().sys("name")?).sys("sendto")?;
+    a.sendto(b"odd length", 0, b.local().sys("name")?)
+        .sys("sendto")?;
     let right = tap.find("the datagram", |_, f| {
         let (src, dst, d) = f.transport(17)?;
         let len = (d.len() as u16).to_be_bytes();
@@ -222,7 +273,8 @@ fn inject(ctx: &Ctx, to: SocketAddrV4, data: &[u8], check: Option<u16>) -> Resul
     let src = ctx.lab.a.at(4444);
     let d = netlab::frame::udp(src, to, data, None, check);
     let p = Ipv4::new(src.ip().octets(), to.ip().octets(), 17).build(&d);
-    tap.send(&ethernet(ctx.lab.b.mac, ctx.lab.a.mac, ETH_P_IP, &p)).sys("send(AF_PACKET)")
+    tap.send(&ethernet(ctx.lab.b.mac, ctx.lab.a.mac, ETH_P_IP, &p))
+        .sys("send(AF_PACKET)")
 }
 
 fn checksum_in(ctx: &Ctx) -> Result<()> {
@@ -261,10 +313,16 @@ fn overflow(ctx: &Ctx) -> Result<()> {
         last = Some(buf[0]);
         got += 1;
     }
-    check!((1..50).contains(&got), "{got} datagrams of 1000 bytes fit into 8192");
+    check!(
+        (1..50).contains(&got),
+        "{got} datagrams of 1000 bytes fit into 8192"
+    );
     a.sendto(&[0; 10], 0, at_b).sys("sendto")?;
     let m = b.recvmsg(&mut buf, 0).sys("recvmsg")?;
-    let lost = m.control.iter().find(|(l, t, _)| (*l, *t) == (c::SOL_SOCKET, c::SO_RXQ_OVFL));
+    let lost = m
+        .control
+        .iter()
+        .find(|(l, t, _)| (*l, *t) == (c::SOL_SOCKET, c::SO_RXQ_OVFL));
     let lost = lost.map(|(_, _, d)| u32::from_ne_bytes([d[0], d[1], d[2], d[3]]));
     check_eq!(lost, Some(100 - got), "drops that SO_RXQ_OVFL reports");
     Ok(())
@@ -294,7 +352,11 @@ fn order(ctx: &Ctx) -> Result<()> {
         for i in 0..20 {
             let mut buf = [0; 100];
             let n = b.recv(&mut buf, 0).sys("recv")?;
-            check_eq!((n, buf[0]), (1 + i, i as u8), "datagram {i} of round {round}");
+            check_eq!(
+                (n, buf[0]),
+                (1 + i, i as u8),
+                "datagram {i} of round {round}"
+            );
         }
     }
     Ok(())
@@ -302,7 +364,8 @@ fn order(ctx: &Ctx) -> Result<()> {
 
 fn wildcard(ctx: &Ctx) -> Result<()> {
     let b = ctx.lab.a.udp(ctx.family())?;
-    b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).sys("bind")?;
+    b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
+        .sys("bind")?;
     let port = b.local().sys("name")?.port();
     let a = ctx.udp()?;
     // Every address of 127/8 is local on lo.
@@ -336,17 +399,26 @@ fn ancillary(ctx: &Ctx) -> Result<()> {
     check_eq!(ctx.lab.link, Link::Veth, "link");
     let (a, b) = (ctx.udp()?, ctx.server_udp()?);
     for option in [c::IP_PKTINFO, c::IP_RECVTTL, c::IP_RECVTOS] {
-        b.set(c::IPPROTO_IP, option, 1).sys("asking for ancillary data")?;
+        b.set(c::IPPROTO_IP, option, 1)
+            .sys("asking for ancillary data")?;
     }
     a.set(c::IPPROTO_IP, c::IP_TTL, 33).sys("IP_TTL")?;
     a.set(c::IPPROTO_IP, c::IP_TOS, 0x10).sys("IP_TOS")?;
     a.sendto(b"x", 0, b.local().sys("name")?).sys("sendto")?;
     let m = b.recvmsg(&mut [0; 1], 0).sys("recvmsg")?;
-    let find = |ty: i32| m.control.iter().find(|(l, t, _)| (*l, *t) == (c::IPPROTO_IP, ty));
+    let find = |ty: i32| {
+        m.control
+            .iter()
+            .find(|(l, t, _)| (*l, *t) == (c::IPPROTO_IP, ty))
+    };
     let data = |ty: i32| find(ty).map(|(_, _, d)| d.clone());
     check_eq!(data(c::IP_TTL).map(|d| d[0]), Some(33), "TTL");
     check_eq!(data(c::IP_TOS).map(|d| d[0]), Some(0x10), "TOS");
     let dst = data(c::IP_PKTINFO).map(|d| d[8..12].to_vec());
-    check_eq!(dst, Some(ctx.lab.b.ip.octets().to_vec()), "destination in in_pktinfo");
+    check_eq!(
+        dst,
+        Some(ctx.lab.b.ip.octets().to_vec()),
+        "destination in in_pktinfo"
+    );
     Ok(())
 }

@@ -30,11 +30,15 @@ pub const CASES: &[Case] = &[
     Case::two(G, "segments_carry_timestamps_that_echo", timestamps).veth(),
     Case::two(G, "TCP_MAXSEG_bounds_segments", maxseg).veth(),
     Case::two(G, "nodelay_sends_each_write", nodelay).veth(),
-    Case::two(G, "nagle_joins_small_writes", nagle).veth().fresh(),
+    Case::two(G, "nagle_joins_small_writes", nagle)
+        .veth()
+        .fresh(),
     Case::two(G, "cork_holds_until_uncorked", cork).veth(),
     Case::two(G, "MSG_MORE_holds_until_the_next_write", more).veth(),
     Case::two(G, "cork_lets_go_after_200_ms", cork_timeout).veth(),
-    Case::two(G, "checksums_on_the_wire_are_right", checksums).veth().fresh(),
+    Case::two(G, "checksums_on_the_wire_are_right", checksums)
+        .veth()
+        .fresh(),
     Case::two(G, "IP_TOS_and_IP_TTL_are_in_the_header", tos_ttl).veth(),
     Case::two(G, "initial_sequence_numbers_differ", isn).veth(),
     Case::two(G, "keepalive_probes_an_idle_connection", keepalive).veth(),
@@ -76,15 +80,27 @@ fn handshake(ctx: &Ctx) -> Result<(Segment, Segment)> {
         let answer = s.src == peer && s.dst == me && s.has(flag::SYN | flag::ACK);
         answer.then(|| (syn.clone(), s))
     })
-    .and_then(|(syn, ack)| Ok((syn.ok_or_else(|| anyhow::anyhow!("SYN-ACK before SYN"))?, ack)))
+    .and_then(|(syn, ack)| {
+        Ok((
+            syn.ok_or_else(|| anyhow::anyhow!("SYN-ACK before SYN"))?,
+            ack,
+        ))
+    })
 }
 
 fn syn_options(ctx: &Ctx) -> Result<()> {
     let (syn, _) = handshake(ctx)?;
     check_eq!(syn.option(2), Some(&1460u16.to_be_bytes()[..]), "MSS");
-    check!(syn.option(3).is_some_and(|w| w.len() == 1 && w[0] <= 14), "no window scale");
+    check!(
+        syn.option(3).is_some_and(|w| w.len() == 1 && w[0] <= 14),
+        "no window scale"
+    );
     check_eq!(syn.option(4), Some(&[][..]), "SACK permitted");
-    check!(syn.option(8).is_some_and(|t| t.len() == 8 && t[4..] == [0; 4]), "no timestamps");
+    check!(
+        syn.option(8)
+            .is_some_and(|t| t.len() == 8 && t[4..] == [0; 4]),
+        "no timestamps"
+    );
     check_eq!(syn.ack, 0, "acknowledgment number of a SYN");
     Ok(())
 }
@@ -96,7 +112,11 @@ fn syn_ack_options(ctx: &Ctx) -> Result<()> {
     check!(ack.option(3).is_some(), "no window scale");
     check!(ack.option(4).is_some(), "no SACK permitted");
     let sent = syn.option(8).map(|t| t[..4].to_vec());
-    check_eq!(ack.option(8).map(|t| t[4..].to_vec()), sent, "echoed timestamp");
+    check_eq!(
+        ack.option(8).map(|t| t[4..].to_vec()),
+        sent,
+        "echoed timestamp"
+    );
     Ok(())
 }
 
@@ -118,7 +138,8 @@ fn timestamps(ctx: &Ctx) -> Result<()> {
 
 fn maxseg(ctx: &Ctx) -> Result<()> {
     let l = ctx.server_tcp()?;
-    l.set(c::IPPROTO_TCP, c::TCP_MAXSEG, 500).sys("TCP_MAXSEG")?;
+    l.set(c::IPPROTO_TCP, c::TCP_MAXSEG, 500)
+        .sys("TCP_MAXSEG")?;
     l.bind(ctx.lab.b.at(0)).sys("bind")?;
     l.listen(1).sys("listen")?;
     let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
@@ -129,8 +150,13 @@ fn maxseg(ctx: &Ctx) -> Result<()> {
         (s.src == me && s.has(flag::SYN)).then(|| s.option(2).map(<[u8]>::to_vec))
     })?;
     check_eq!(offered, Some(500u16.to_be_bytes().to_vec()), "MSS offered");
-    let mss = netlab::tcpinfo::TcpInfo::of(&client).sys("TCP_INFO")?.snd_mss();
-    check!(mss.is_some_and(|m| m <= 500), "the client's snd_mss is {mss:?}");
+    let mss = netlab::tcpinfo::TcpInfo::of(&client)
+        .sys("TCP_INFO")?
+        .snd_mss();
+    check!(
+        mss.is_some_and(|m| m <= 500),
+        "the client's snd_mss is {mss:?}"
+    );
     netlab::payload::transfer(&client, &server, 1, 20_000)
 }
 
@@ -140,7 +166,11 @@ fn nodelay(ctx: &Ctx) -> Result<()> {
     for i in 0..5 {
         client.send_all(&vec![i; 10 + usize::from(i)]).sys("send")?;
     }
-    check_eq!(data_segments(&tap, &client, 60)?, [10, 11, 12, 13, 14], "segments");
+    check_eq!(
+        data_segments(&tap, &client, 60)?,
+        [10, 11, 12, 13, 14],
+        "segments"
+    );
     Ok(())
 }
 
@@ -160,7 +190,13 @@ fn cork(ctx: &Ctx) -> Result<()> {
     client.set(c::IPPROTO_TCP, c::TCP_CORK, 1).sys("TCP_CORK")?;
     client.send_all(&[1; 100]).sys("send")?;
     client.send_all(&[2; 200]).sys("send")?;
-    check_eq!(server.poll(c::POLLIN, Duration::from_millis(20)).sys("poll")?, 0, "corked data");
+    check_eq!(
+        server
+            .poll(c::POLLIN, Duration::from_millis(20))
+            .sys("poll")?,
+        0,
+        "corked data"
+    );
     client.set(c::IPPROTO_TCP, c::TCP_CORK, 0).sys("TCP_CORK")?;
     check_eq!(data_segments(&tap, &client, 300)?, [300], "segments");
     Ok(())
@@ -169,7 +205,9 @@ fn cork(ctx: &Ctx) -> Result<()> {
 fn more(ctx: &Ctx) -> Result<()> {
     let (client, _server, tap) = tapped(ctx)?;
     client.nodelay(true).sys("TCP_NODELAY")?;
-    client.send(&[1; 100], c::MSG_MORE | c::MSG_NOSIGNAL).sys("send")?;
+    client
+        .send(&[1; 100], c::MSG_MORE | c::MSG_NOSIGNAL)
+        .sys("send")?;
     client.send(&[2; 50], c::MSG_NOSIGNAL).sys("send")?;
     check_eq!(data_segments(&tap, &client, 150)?, [150], "segments");
     Ok(())
@@ -188,7 +226,10 @@ fn cork_timeout(ctx: &Ctx) -> Result<()> {
 /// Without checksum offload every frame must be right as it stands.
 fn checksums(ctx: &Ctx) -> Result<()> {
     for end in [&ctx.lab.a, &ctx.lab.b] {
-        end.ns.run(&["ethtool", "-K", &end.dev, "tx", "off", "tso", "off", "gso", "off"])
+        end.ns
+            .run(&[
+                "ethtool", "-K", &end.dev, "tx", "off", "tso", "off", "gso", "off",
+            ])
             .map_err(|e| netlab::ktap::skip(format!("needs ethtool: {e:#}")))?;
     }
     let tap = Tap::new(&ctx.lab.b, ETH_P_IP)?;
@@ -196,7 +237,9 @@ fn checksums(ctx: &Ctx) -> Result<()> {
     netlab::payload::exchange(&client, &server, 2, 100_000)?;
     let mut seen = 0;
     for (_, f) in tap.drain()? {
-        let Some((src, dst, segment)) = f.transport(6) else { continue };
+        let Some((src, dst, segment)) = f.transport(6) else {
+            continue;
+        };
         let len = (segment.len() as u16).to_be_bytes();
         let (header, _) = f.ipv4().expect("it is one");
         check_eq!(checksum(&[header]), 0, "IPv4 header checksum");
@@ -239,9 +282,15 @@ fn isn(ctx: &Ctx) -> Result<()> {
 
 fn keepalive(ctx: &Ctx) -> Result<()> {
     let (client, _server, tap) = tapped(ctx)?;
-    client.set(c::IPPROTO_TCP, c::TCP_KEEPIDLE, 1).sys("TCP_KEEPIDLE")?;
-    client.set(c::IPPROTO_TCP, c::TCP_KEEPINTVL, 1).sys("TCP_KEEPINTVL")?;
-    client.set(c::SOL_SOCKET, c::SO_KEEPALIVE, 1).sys("SO_KEEPALIVE")?;
+    client
+        .set(c::IPPROTO_TCP, c::TCP_KEEPIDLE, 1)
+        .sys("TCP_KEEPIDLE")?;
+    client
+        .set(c::IPPROTO_TCP, c::TCP_KEEPINTVL, 1)
+        .sys("TCP_KEEPINTVL")?;
+    client
+        .set(c::SOL_SOCKET, c::SO_KEEPALIVE, 1)
+        .sys("SO_KEEPALIVE")?;
     let me = client.local().sys("name")?;
     let mut probe = None;
     tap.find("a probe and its answer", |_, f| {
@@ -276,6 +325,9 @@ fn delayed_ack(ctx: &Ctx) -> Result<()> {
         (s.dst == me && Some(s.ack) == last).then_some(())
     })?;
     let took = start.elapsed();
-    check!(took < Duration::from_millis(700), "acknowledged after {took:?}");
+    check!(
+        took < Duration::from_millis(700),
+        "acknowledged after {took:?}"
+    );
     Ok(())
 }

@@ -56,5 +56,9 @@ fn answers(set: Set, get: Get) -> String {
         Get::Is(_) | Get::Ok => "get".to_string(),
         Get::Err(e) => format!("get: {}", errno_name(e)),
     };
-    [set, get].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", ")
+    [set, get]
+        .into_iter()
+        .filter(|s| !s.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -16,7 +16,9 @@ use crate::case::Ctx;
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
-    Case::two(G, "fuzz_100000_frames_beside_a_transfer", frames).veth().secs(240),
+    Case::two(G, "fuzz_100000_frames_beside_a_transfer", frames)
+        .veth()
+        .secs(240),
     Case::two(G, "fuzz_arp", arp).veth(),
     Case::two(G, "fuzz_icmp_about_the_connection", icmp).veth(),
 ];
@@ -87,7 +89,10 @@ fn arp(ctx: &Ctx) -> Result<()> {
         if i % 3 == 0 {
             a.truncate(stream.below(28) as usize);
         }
-        attack.tap.send(&ethernet(lab.b.mac, lab.a.mac, 0x0806, &a)).sys("send(AF_PACKET)")?;
+        attack
+            .tap
+            .send(&ethernet(lab.b.mac, lab.a.mac, 0x0806, &a))
+            .sys("send(AF_PACKET)")?;
     }
     attack.survived(&[], 0)
 }
@@ -101,14 +106,28 @@ fn icmp(ctx: &Ctx) -> Result<()> {
     for i in 0..2000u32 {
         quoted.seq = 0x1234_5678u32.wrapping_add(i << 16);
         let inner = quoted.packet();
-        let (ty, code) = [(3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (11, 0), (12, 0), (4, 0)][i as usize % 8];
+        let (ty, code) = [
+            (3, 0),
+            (3, 1),
+            (3, 2),
+            (3, 3),
+            (3, 4),
+            (11, 0),
+            (12, 0),
+            (4, 0),
+        ][i as usize % 8];
         let cut = 1 + (i as usize * 7) % inner.len();
         let m = netlab::frame::icmp(ty, code, [0, 0, 0, 68], &inner[..cut]);
         let src = ctx.lab.a.ip.octets();
         let p = netlab::frame::Ipv4::new(src, ctx.lab.b.ip.octets(), 1).build(&m);
-        attack.tap.send(&ethernet(ctx.lab.b.mac, ctx.lab.a.mac, ETH_P_IP, &p)).sys("send")?;
+        attack
+            .tap
+            .send(&ethernet(ctx.lab.b.mac, ctx.lab.a.mac, ETH_P_IP, &p))
+            .sys("send")?;
     }
-    let mss = netlab::tcpinfo::TcpInfo::of(&attack.server).sys("TCP_INFO")?.snd_mss();
+    let mss = netlab::tcpinfo::TcpInfo::of(&attack.server)
+        .sys("TCP_INFO")?
+        .snd_mss();
     check!(mss.is_some_and(|m| m >= 500), "snd_mss fell to {mss:?}");
     attack.survived(&[], 0)
 }

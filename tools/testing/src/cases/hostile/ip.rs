@@ -45,7 +45,13 @@ fn truncated(ctx: &Ctx) -> Result<()> {
     for cut in 0..whole.len() {
         attack.shoot(&whole[..cut])?;
     }
-    attack.survived(names(ctx, &["IP_INHDR", "PKT_TOO_SMALL", "HDR_TRUNC", "RUSTNET_TCP_HDR"]), 20)
+    attack.survived(
+        names(
+            ctx,
+            &["IP_INHDR", "PKT_TOO_SMALL", "HDR_TRUNC", "RUSTNET_TCP_HDR"],
+        ),
+        20,
+    )
 }
 
 fn header_length(ctx: &Ctx) -> Result<()> {
@@ -56,7 +62,10 @@ fn header_length(ctx: &Ctx) -> Result<()> {
         ip.ihl = Some(ihl);
         attack.shoot(&ip.build(&t.build()[..20]))?;
     }
-    attack.survived(names(ctx, &["IP_INHDR", "IP_CSUM", "PKT_TOO_SMALL", "HDR_TRUNC"]), 5)
+    attack.survived(
+        names(ctx, &["IP_INHDR", "IP_CSUM", "PKT_TOO_SMALL", "HDR_TRUNC"]),
+        5,
+    )
 }
 
 fn version(ctx: &Ctx) -> Result<()> {
@@ -80,7 +89,13 @@ fn total_length(ctx: &Ctx) -> Result<()> {
         ip.total = Some(total);
         attack.shoot(&ip.build(&body))?;
     }
-    let all = ["IP_INHDR", "PKT_TOO_SMALL", "HDR_TRUNC", "RUSTNET_TCP_HDR", "TCP_CSUM"];
+    let all = [
+        "IP_INHDR",
+        "PKT_TOO_SMALL",
+        "HDR_TRUNC",
+        "RUSTNET_TCP_HDR",
+        "TCP_CSUM",
+    ];
     attack.survived(names(ctx, &all), 4)
 }
 
@@ -100,7 +115,14 @@ fn sources(ctx: &Ctx) -> Result<()> {
     let t = attack.forged()?;
     let dst = ctx.lab.b.ip.octets();
     // Loopback, broadcast, multicast, reserved, zero, and LAND: the victim's own address.
-    let odd = [[127, 0, 0, 1], [255; 4], [224, 0, 0, 1], [240, 1, 1, 1], [0; 4], dst];
+    let odd = [
+        [127, 0, 0, 1],
+        [255; 4],
+        [224, 0, 0, 1],
+        [240, 1, 1, 1],
+        [0; 4],
+        dst,
+    ];
     for src in odd {
         let mut forged = t.clone();
         forged.src.set_ip(src.into());
@@ -108,7 +130,12 @@ fn sources(ctx: &Ctx) -> Result<()> {
         forged.flags = netlab::frame::flag::SYN;
         attack.shoot(&Ipv4::new(src, dst, 6).build(&forged.build()))?;
     }
-    let all = ["IP_INVALID_SOURCE", "IP_LOCALNET", "IP_LOCAL_SOURCE", "IP_RPFILTER"];
+    let all = [
+        "IP_INVALID_SOURCE",
+        "IP_LOCALNET",
+        "IP_LOCAL_SOURCE",
+        "IP_RPFILTER",
+    ];
     attack.survived(names(ctx, &all), 4)
 }
 
@@ -166,6 +193,9 @@ fn fragments(ctx: &Ctx) -> Result<()> {
     }
     // A broken Ethernet frame ends the list: a header and nothing else.
     let lab = &ctx.lab;
-    attack.tap.send(&ethernet(lab.b.mac, lab.a.mac, ETH_P_IP, &[])).sys("send(AF_PACKET)")?;
+    attack
+        .tap
+        .send(&ethernet(lab.b.mac, lab.a.mac, ETH_P_IP, &[]))
+        .sys("send(AF_PACKET)")?;
     attack.survived(&[], 0)
 }

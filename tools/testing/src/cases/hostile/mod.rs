@@ -58,18 +58,29 @@ impl<'a> Attack<'a> {
         payload::exchange(&client, &server, 1, 10_000)?;
         let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
         let before = stats(ctx)?;
-        Ok(Attack { ctx, client, server, tap, before })
+        Ok(Attack {
+            ctx,
+            client,
+            server,
+            tap,
+            before,
+        })
     }
 
     /// The client's address and the server's.
     pub fn names(&self) -> Result<(SocketAddrV4, SocketAddrV4)> {
-        Ok((self.client.local().sys("name")?, self.client.peer().sys("name")?))
+        Ok((
+            self.client.local().sys("name")?,
+            self.client.peer().sys("name")?,
+        ))
     }
 
     /// Puts an IPv4 packet on the wire, towards `b`.
     pub fn shoot(&self, packet: &[u8]) -> Result<()> {
         let lab = &self.ctx.lab;
-        self.tap.send(&ethernet(lab.b.mac, lab.a.mac, ETH_P_IP, packet)).sys("send(AF_PACKET)")
+        self.tap
+            .send(&ethernet(lab.b.mac, lab.a.mac, ETH_P_IP, packet))
+            .sys("send(AF_PACKET)")
     }
 
     /// A TCP segment as IPv4 around it would be.
@@ -84,7 +95,8 @@ impl<'a> Attack<'a> {
         self.client.send_all(b"!").sys("send")?;
         self.server.recv_exact(&mut [0; 1]).sys("recv")?;
         let ours: Segment = self.tap.find("a segment of the connection", |_, f| {
-            f.tcp().filter(|s| s.src == me && s.dst == peer && s.len == 1)
+            f.tcp()
+                .filter(|s| s.src == me && s.dst == peer && s.len == 1)
         })?;
         let mut t = Tcp::new(me, peer, flag::ACK);
         t.seq = ours.seq.wrapping_add(1);
@@ -116,7 +128,10 @@ impl<'a> Attack<'a> {
                 .filter(|k| grown(k) > 0)
                 .map(|k| format!("{k} +{}", grown(k)))
                 .collect();
-            bail!("{drops:?} grew by {sum}, at least {least} expected; grown: {}", all.join(", "));
+            bail!(
+                "{drops:?} grew by {sum}, at least {least} expected; grown: {}",
+                all.join(", ")
+            );
         }
         Ok(())
     }

@@ -30,9 +30,14 @@ fn challenged(attack: &Attack<'_>, shot: &Tcp) -> Result<()> {
     drop(attack.tap.drain()?);
     attack.shoot(&shot.packet())?;
     let answer = attack.tap.find("a challenge ACK", |way, f| {
-        f.tcp().filter(|s| way == Way::In && s.dst == shot.src && s.src == shot.dst)
+        f.tcp()
+            .filter(|s| way == Way::In && s.dst == shot.src && s.src == shot.dst)
     })?;
-    check_eq!((answer.flags & 0x17, answer.len), (flag::ACK, 0), "flags and length of the answer");
+    check_eq!(
+        (answer.flags & 0x17, answer.len),
+        (flag::ACK, 0),
+        "flags and length of the answer"
+    );
     Ok(())
 }
 
@@ -63,7 +68,14 @@ fn rst_outside(ctx: &Ctx) -> Result<()> {
         rst.seq = rst.seq.wrapping_add(distance);
         attack.shoot(&rst.packet())?;
     }
-    attack.survived(&["TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE", "TCP_OLD_SEQUENCE"], 4)
+    attack.survived(
+        &[
+            "TCP_INVALID_SEQUENCE",
+            "TCP_INVALID_END_SEQUENCE",
+            "TCP_OLD_SEQUENCE",
+        ],
+        4,
+    )
 }
 
 fn syn(ctx: &Ctx) -> Result<()> {

@@ -25,8 +25,13 @@ pub const CASES: &[Case] = &[
     Case::two(G, "tcp_odd_options_in_SYN", syn_options).veth(),
     Case::two(G, "tcp_every_flag_combination", flags).veth(),
     Case::two(G, "tcp_LAND", land).veth(),
-    Case::two(G, "tcp_SYN_flood_and_an_honest_client", syn_flood).veth().fresh().secs(120),
-    Case::two(G, "tcp_one_byte_segments_out_of_order", smack).veth().secs(120),
+    Case::two(G, "tcp_SYN_flood_and_an_honest_client", syn_flood)
+        .veth()
+        .fresh()
+        .secs(120),
+    Case::two(G, "tcp_one_byte_segments_out_of_order", smack)
+        .veth()
+        .secs(120),
     Case::two(G, "tcp_urgent_pointers", urgent).veth(),
     Case::two(G, "tcp_MSS_of_one_in_SYN", tiny_mss).veth(),
 ];
@@ -131,7 +136,11 @@ fn syn_options(ctx: &Ctx) -> Result<()> {
         let answer = attack.tap.find("SYN-ACK for an odd SYN", |way, f| {
             f.tcp().filter(|s| way == Way::In && s.dst == syn.src)
         })?;
-        check!(answer.has(flag::SYN | flag::ACK), "{options:?} answered with {:#x}", answer.flags);
+        check!(
+            answer.has(flag::SYN | flag::ACK),
+            "{options:?} answered with {:#x}",
+            answer.flags
+        );
         check_eq!(answer.ack, 78, "acknowledgment number for {options:?}");
     }
     ctx.connect_to(&l, addr)?;
@@ -177,7 +186,11 @@ fn syn_flood(ctx: &Ctx) -> Result<()> {
     for _ in 0..5000 {
         let from = [10, 77, 0, 3 + stream.below(250) as u8];
         let port = 1024 + stream.below(60_000) as u16;
-        let mut syn = Tcp::new(std::net::SocketAddrV4::new(from.into(), port), addr, flag::SYN);
+        let mut syn = Tcp::new(
+            std::net::SocketAddrV4::new(from.into(), port),
+            addr,
+            flag::SYN,
+        );
         syn.seq = stream.next_u64() as u32;
         syn.options = vec![2, 4, 5, 0xb4];
         attack.shoot(&Ipv4::new(from, addr.ip().octets(), 6).build(&syn.build()))?;
@@ -209,7 +222,10 @@ fn smack(ctx: &Ctx) -> Result<()> {
 fn urgent(ctx: &Ctx) -> Result<()> {
     let attack = Attack::new(ctx)?;
     // Or Linux takes the urgent byte out of the stream, as it should.
-    attack.server.set(netlab::c::SOL_SOCKET, netlab::c::SO_OOBINLINE, 1).sys("SO_OOBINLINE")?;
+    attack
+        .server
+        .set(netlab::c::SOL_SOCKET, netlab::c::SO_OOBINLINE, 1)
+        .sys("SO_OOBINLINE")?;
     let t = attack.forged()?;
     for pointer in [0, 1, 2, 100, 32767, 32768, 65535] {
         let mut bad = t.clone();
@@ -233,14 +249,18 @@ fn tiny_mss(ctx: &Ctx) -> Result<()> {
     if guard.is_err() {
         return Err(netlab::ktap::skip("needs nft"));
     }
-    ctx.lab.a.ns.run(&["nft", "add table ip tiny; add chain ip tiny in { type filter hook input \
-        priority 0; }; add rule ip tiny in tcp dport 20999 drop"])?;
+    ctx.lab.a.ns.run(&[
+        "nft",
+        "add table ip tiny; add chain ip tiny in { type filter hook input \
+        priority 0; }; add rule ip tiny in tcp dport 20999 drop",
+    ])?;
     let mut syn = Tcp::new(me, addr, flag::SYN);
     syn.seq = 1;
     syn.options = vec![2, 4, 0, 1];
     attack.shoot(&syn.packet())?;
     let answer = attack.tap.find("SYN-ACK", |way, f| {
-        f.tcp().filter(|s| way == Way::In && s.dst == me && s.has(flag::SYN | flag::ACK))
+        f.tcp()
+            .filter(|s| way == Way::In && s.dst == me && s.has(flag::SYN | flag::ACK))
     })?;
     let mut ack = Tcp::new(me, addr, flag::ACK);
     ack.seq = 2;
@@ -249,9 +269,14 @@ fn tiny_mss(ctx: &Ctx) -> Result<()> {
     let server = l.accept().sys("accept")?;
     server.send_all(&[7; 500]).sys("send")?;
     let first = attack.tap.find("data", |way, f| {
-        f.tcp().filter(|s| way == Way::In && s.dst == me && s.len > 0)
+        f.tcp()
+            .filter(|s| way == Way::In && s.dst == me && s.len > 0)
     })?;
     let _ = ctx.lab.a.ns.run(&["nft", "delete table ip tiny"]);
-    check!(first.len >= 28, "segments of {} bytes for an MSS of 1", first.len);
+    check!(
+        first.len >= 28,
+        "segments of {} bytes for an MSS of 1",
+        first.len
+    );
     attack.survived(&[], 0)
 }
