@@ -44,11 +44,14 @@ pub fn send_skb(skb: &mut SkBuff, id: FourTuple, checksum: bool) -> Result<(), E
         let len = payload_len.wrapping_add(HEADER_LEN) as u32;
         let pseudo = checksum::pseudo_header(id.saddr, id.daddr, Protocol::UDP.0, len);
         repr.emit(header, checksum::fold(pseudo) as u16);
-        skb.set_csum_partial(CHECK_OFFSET);
     } else {
         repr.emit(header, 0);
     }
+    // First of all: where the sum begins is told from here.
     skb.reset_transport_header();
+    if checksum {
+        skb.set_csum_partial(CHECK_OFFSET);
+    }
     Ok(())
 }
 
