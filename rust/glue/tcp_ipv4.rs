@@ -349,12 +349,15 @@ pub(super) fn err(state: &State, quoted: &Quoted, found: Found<Tcp>) {
     let mut lock = BhLock::new(&so);
     let Some(mut l) = lock.unowned() else {
         state.counts.event(Counter::LockDroppedIcmps);
+        so.set_err_soft(quoted.error.errno.get());
         return;
     };
     let seq = SeqNum::new(quoted.seq);
     let error = IcmpError {
         errno: quoted.error.errno,
-        hard: quoted.error.fatal,
+        // Linux ends a connection that is being opened by any of them, and so do we: who connects wants to
+        // know at once. RFC 5461 would have soft ones wait.
+        hard: true,
     };
     let frag_needed = quoted.kind == Type::DEST_UNREACH && quoted.code == unreach::FRAG_NEEDED;
     if frag_needed {

@@ -24,6 +24,7 @@ use crate::{
     bindings,
     stack::tcp::Opt, //
 };
+use core::mem::offset_of;
 use kernel::{
     error::{
         code::*,
@@ -111,7 +112,16 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
         bindings::SOL_TCP => {
             if name as u32 == bindings::TCP_INFO {
                 let mut lock = UserLock::new(so);
-                let info = glue_tcp::enter(&mut lock, |tp, env| tp.info(env));
+                let mut info = glue_tcp::enter(&mut lock, |tp, env| tp.info(env));
+                if so.state() == bindings::TCP_LISTEN as u8 {
+                    // A listener tells of its queue: how long it is, how long it may get.
+                    let queue = [so.ack_backlog(), so.max_ack_backlog()];
+                    let at = offset_of!(bindings::tcp_info, tcpi_unacked);
+                    let room = info.0.get_mut(at..).unwrap_or(&mut []);
+                    for (to, n) in room.chunks_exact_mut(4).zip(queue) {
+                        to.copy_from_slice(&n.to_ne_bytes());
+                    }
+                }
                 drop(lock);
                 return out.put_bytes(&info.0);
             }
