@@ -43,7 +43,15 @@ pub fn parent(args: &Args, plan: &[Planned]) -> bool {
 /// Runs cases in one child until it is through or has to be given up; returns how many are done.
 fn one_child(args: &Args, plan: &[Planned], report: &mut Report) -> usize {
     let mut child = spawn(plan);
-    let pid = child.id();
+    let done = watch(&mut child, args, plan, report);
+    let _ = child.kill();
+    // On a thread: what hangs in the kernel may survive even this signal.
+    std::thread::spawn(move || child.wait());
+    done
+}
+
+/// Reports what the child says, case by case, until one of them overstays or the child dies.
+fn watch(child: &mut Child, args: &Args, plan: &[Planned], report: &mut Report) -> usize {
     let (tx, rx) = mpsc::channel();
     let stdout = child.stdout.take().expect("piped");
     std::thread::spawn(move || {
@@ -58,16 +66,13 @@ fn one_child(args: &Args, plan: &[Planned], report: &mut Report) -> usize {
         let start = Instant::now();
         let limit = Duration::from_secs_f64(planned.case.secs as f64 * args.patience);
         let outcome = loop {
-            match rx.recv_timeout(limit) {
+            match rx.recv_timeout(limit.saturating_sub(start.elapsed())) {
                 Ok(line) => match parse(&line, &planned.name) {
                     Some(outcome) => break outcome,
                     None => println!("# {line}"),
                 },
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    where_it_hangs(pid);
-                    let _ = child.kill();
-                    // Not here: what hangs in the kernel may survive even this signal.
-                    std::thread::spawn(move || child.wait());
+                    where_it_hangs(child.id());
                     let why = format!("still running after {} s", limit.as_secs());
                     report.case(&planned.name, &Outcome::Fail(why));
                     return i + 1;
@@ -88,7 +93,6 @@ fn one_child(args: &Args, plan: &[Planned], report: &mut Report) -> usize {
             println!("# that took {:.1} s", took.as_secs_f64());
         }
     }
-    let _ = child.wait();
     plan.len()
 }
 
