@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Watching functions of the kernel with kprobes, through tracefs.
-//!
-//! kprobes and not the function tracer: Rust code is compiled without its hooks, but a breakpoint can
-//! stand on any symbol.
+//! Watching the kernel through tracefs: probes whose every hit keeps its call stack.
 
 use std::fs;
 use std::path::Path;
@@ -11,36 +8,45 @@ use anyhow::Context;
 use anyhow::Result;
 
 use crate::steps;
-use crate::steps::Step;
+use crate::steps::Way;
 
 const TRACING: &str = "/sys/kernel/tracing";
+const GROUP: &str = "rustnetdemo";
 
 /// One hit of a probe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
-    /// Index into the steps.
-    pub step: usize,
+    /// Index into [`steps::probes`].
+    pub probe: usize,
     /// Thread that ran (whatever ran when the packet came, on the way up).
     pub tid: i32,
     /// Seconds since boot.
     pub at: f64,
+    /// The call stack, innermost function first.
+    pub stack: Vec<String>,
 }
 
 /// The probes, armed until dropped.
 #[derive(Debug)]
-pub struct Probes {
-    steps: Vec<Step>,
-}
+pub struct Probes(());
 
 /// What was seen.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// The table.
-    pub steps: Vec<Step>,
     /// The hits in time order.
     pub hits: Vec<Hit>,
     /// The thread that made the system calls.
     pub tid: i32,
+}
+
+impl Trace {
+    /// The hits of one way.
+    pub fn of(&self, way: Way) -> impl Iterator<Item = &Hit> {
+        let probes = steps::probes();
+        self.hits
+            .iter()
+            .filter(move |h| probes.get(h.probe).is_some_and(|p| p.way == way))
+    }
 }
 
 fn write(file: &str, text: &str) -> Result<()> {
@@ -48,49 +54,38 @@ fn write(file: &str, text: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("{}: {text}", path.display()))
 }
 
-fn append(file: &str, text: &str) -> std::io::Result<()> {
+fn append(file: &str, text: &str) -> Result<()> {
     use std::io::Write;
-    let mut f = fs::OpenOptions::new()
-        .append(true)
-        .open(Path::new(TRACING).join(file))?;
+    let path = Path::new(TRACING).join(file);
+    let mut f = fs::OpenOptions::new().append(true).open(&path)?;
     f.write_all(text.as_bytes())
+        .with_context(|| text.trim().to_string())
 }
 
 impl Probes {
-    /// Sets a probe on every symbol of every step and starts recording.
+    /// Sets the probes and starts recording.
     pub fn arm() -> Result<Probes> {
-        let mut steps = steps::load()?;
         write("tracing_on", "0")?;
         write("trace", "")?;
-        let mut set = 0;
-        for (i, step) in steps.iter_mut().enumerate() {
-            // A function that may not be probed is treated like one that was inlined.
-            let mut n = 0;
-            step.symbols.retain(|symbol| {
-                n += 1;
-                append(
-                    "kprobe_events",
-                    &format!("p:rustnetdemo/s{i}_{n} {symbol}\n"),
-                )
-                .is_ok()
-            });
-            set += step.symbols.len();
+        for (i, probe) in steps::probes().iter().enumerate() {
+            append(
+                "kprobe_events",
+                &format!("p:{GROUP}/s{i} {}\n", probe.symbol),
+            )?;
         }
-        anyhow::ensure!(set > 0, "no probe could be set");
-        write("events/rustnetdemo/enable", "1")?;
+        let armed = Probes(());
+        write("options/stacktrace", "1")?;
+        write(&format!("events/{GROUP}/enable"), "1")?;
         write("tracing_on", "1")?;
-        Ok(Probes { steps })
+        Ok(armed)
     }
 
     /// Stops recording and reads what there is.
     pub fn read(self) -> Result<Trace> {
         write("tracing_on", "0")?;
         let text = fs::read_to_string(Path::new(TRACING).join("trace")).context("trace")?;
-        let hits = text.lines().filter_map(parse).collect();
-        let steps = self.steps.clone();
         Ok(Trace {
-            steps,
-            hits,
+            hits: parse(&text),
             tid: uapi::gettid(),
         })
     }
@@ -98,30 +93,47 @@ impl Probes {
 
 impl Drop for Probes {
     fn drop(&mut self) {
-        let _ = write("events/rustnetdemo/enable", "0");
-        for (i, step) in self.steps.iter().enumerate() {
-            for n in 1..=step.symbols.len() + 4 {
-                let _ = append("kprobe_events", &format!("-:rustnetdemo/s{i}_{n}\n"));
-            }
+        let _ = write(&format!("events/{GROUP}/enable"), "0");
+        let _ = write("options/stacktrace", "0");
+        for i in 0..steps::probes().len() {
+            let _ = append("kprobe_events", &format!("-:{GROUP}/s{i}\n"));
         }
     }
 }
 
-/// `    rustnet-demo-123     [000] d..1.    12.345678: s4_1: (symbol+0x0/0x10 [rustnet])`
-fn parse(line: &str) -> Option<Hit> {
+/// Hits, each followed by its stack on lines that begin with an arrow.
+fn parse(text: &str) -> Vec<Hit> {
+    let mut hits: Vec<Hit> = Vec::new();
+    for line in text.lines() {
+        if let Some(symbol) = line.trim_start().strip_prefix("=> ") {
+            if let Some(hit) = hits.last_mut() {
+                let name = symbol.split(['+', ' ']).next().unwrap_or(symbol);
+                hit.stack.push(name.to_string());
+            }
+        } else {
+            hits.extend(parse_hit(line));
+        }
+    }
+    hits
+}
+
+/// `    rustnet-demo-123     [000] d..1.    12.345678: s4: (symbol+0x0/0x10)`
+fn parse_hit(line: &str) -> Option<Hit> {
     if line.starts_with('#') {
         return None;
     }
     let (head, rest) = line.split_once('[')?;
     let tid = head.trim().rsplit('-').next()?.parse().ok()?;
     let mut words = rest.split_whitespace();
-    let at = words.find(|w| w.ends_with(':') && w.starts_with(|c: char| c.is_ascii_digit()))?;
+    let at = words.find(|w| w.ends_with(':') && w.starts_with(|ch: char| ch.is_ascii_digit()))?;
+    let at = at.trim_end_matches(':').parse().ok()?;
     let event = words.next()?.trim_end_matches(':');
-    let step = event.strip_prefix('s')?.split('_').next()?.parse().ok()?;
+    let probe = event.strip_prefix('s')?.parse().ok()?;
     Some(Hit {
-        step,
+        probe,
         tid,
-        at: at.trim_end_matches(':').parse().ok()?,
+        at,
+        stack: Vec::new(),
     })
 }
 
@@ -131,12 +143,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parse__reads_a_hit() {
-        let line =
-            "    rustnet-demo-123     [000] d..1.    12.345678: s4_1: (f+0x0/0x10 [rustnet])";
-        let hit = parse(line).unwrap();
-        assert_eq!((hit.step, hit.tid), (4, 123));
-        assert!((hit.at - 12.345678).abs() < 1e-9);
-        assert!(parse("# tracer: nop").is_none());
+    fn parse__reads_hits_with_their_stacks() {
+        let text = "\
+# tracer: nop
+    rustnet-demo-123     [000] d..1.    12.345678: s1: (f+0x0/0x10)
+    rustnet-demo-123     [000] d..1.    12.345680: <stack trace>
+ => f
+ => _RNvC1a1b
+          <idle>-0       [001] ..s2.    12.345690: s0: (g+0x0/0x10)
+";
+        let hits = parse(text);
+        assert_eq!(hits.len(), 2);
+        assert_eq!((hits[0].probe, hits[0].tid), (1, 123));
+        assert_eq!(hits[0].stack, ["f", "_RNvC1a1b"]);
+        assert!((hits[0].at - 12.345678).abs() < 1e-9);
+        assert_eq!((hits[1].probe, hits[1].tid), (0, 0));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The picture: the functions that the first packets passed, in the order in which they were seen.
+//! The picture: the functions that the first packets passed, in the order in which they called.
 
 use anyhow::ensure;
 use anyhow::Context;
@@ -8,6 +8,8 @@ use netlab::Family;
 
 use crate::observe::Hit;
 use crate::observe::Trace;
+use crate::steps;
+use crate::steps::Step;
 use crate::steps::Way;
 
 /// The picture and one line about it.
@@ -21,115 +23,78 @@ pub struct Drawing {
 
 /// Draws the way of the first request down and of the first data up.
 pub fn draw(trace: &Trace, family: Family) -> Result<Drawing> {
-    let down = down(trace)?;
-    let last = down.last().context("nothing went down")?.at;
-    let up = up(trace, last)?;
-    let ours = |hits: &[Hit]| {
-        hits.iter()
-            .filter(|h| trace.steps[h.step].who.starts_with("RustNet"))
-            .count()
-    };
-    let (d, u) = (ours(&down), ours(&up));
-    if family.is_rustnet() {
-        ensure!(d > 0, "no function of RustNet was seen on the way down");
-        ensure!(u > 0, "no function of RustNet was seen on the way up");
-    }
+    let has = |hit: &&Hit, name: &str| hit.stack.iter().any(|s| s.contains(name));
+    let down = trace
+        .of(Way::Down)
+        .find(|h| h.tid == trace.tid && has(h, "sys_sendto"))
+        .context("the request was not seen to reach the card")?;
+    let up = trace
+        .of(Way::Up)
+        .find(|h| h.at > down.at && has(h, "e1000_clean"))
+        .context("no data was seen to come up from the card")?;
+    let reader = trace
+        .of(Way::Reader)
+        .find(|h| h.at > up.at && h.tid == trace.tid && has(h, "sys_recvfrom"))
+        .context("the reader was not seen to take the data")?;
+
     let mut text = String::new();
-    text += "\n  The first request, on its way down          (µs since the system call)\n\n";
-    text += &column(trace, &down);
-    text += "           │\n           ▼  the wire\n           ▲\n           │\n";
-    text += &column(trace, &up);
-    text += "\n  The first data, on its way up (read downwards: the card first, the reader last)\n";
-    let unseen: Vec<&str> = trace
-        .steps
-        .iter()
-        .filter(|s| s.symbols.is_empty() && (family.is_rustnet() || !s.who.starts_with("RustNet")))
-        .map(|s| s.matcher.trim_start_matches("rust:"))
-        .collect();
-    if !unseen.is_empty() {
-        text += &format!(
-            "  Without a symbol of their own (inlined): {}\n",
-            unseen.join(", ")
-        );
+    let mut counts = Vec::new();
+    let parts = [
+        (
+            "The first request, from the system call down to the card",
+            down,
+            "the wire",
+        ),
+        (
+            "The first data, from the card up to the socket",
+            up,
+            "the reader sleeps no longer",
+        ),
+        (
+            "The first data, from the socket to the reader",
+            reader,
+            "the reader's buffer",
+        ),
+    ];
+    for (title, hit, end) in parts {
+        let steps = calls(hit);
+        let ours = steps.iter().filter(|s| s.ours).count();
+        if family.is_rustnet() {
+            ensure!(ours > 0, "{title}: no function of RustNet was seen");
+        }
+        counts.push(format!("{} ({ours} of RustNet)", steps.len()));
+        let since = (hit.at - down.at) * 1e3;
+        text += &format!("\n  {title} (at {since:+.2} ms)\n\n");
+        text += &column(&steps);
+        text += &format!("           ▼  {end}\n");
     }
     let summary = format!(
-        "{} functions down ({d} of RustNet), {} up ({u} of RustNet)",
-        down.len(),
-        up.len()
+        "functions seen: {} down, {} up, {} to the reader",
+        counts[0], counts[1], counts[2]
     );
     Ok(Drawing { text, summary })
 }
 
-fn step_named(trace: &Trace, symbol: &str) -> Option<usize> {
-    trace.steps.iter().position(|s| s.matcher == symbol)
-}
-
-/// From our thread's first send to the driver.
-fn down(trace: &Trace) -> Result<Vec<Hit>> {
-    let send = step_named(trace, "__sys_sendto").context("no such step")?;
-    let xmit = step_named(trace, "e1000_xmit_frame").context("no such step")?;
-    let first = trace
-        .hits
+/// The call stack, outermost first, without what only led there.
+fn calls(hit: &Hit) -> Vec<Step> {
+    let mut all: Vec<Step> = hit
+        .stack
         .iter()
-        .position(|h| h.step == send && h.tid == trace.tid);
-    let rest = &trace.hits[first.context("the request's system call was not seen")?..];
-    // A packet may leave in a softirq that another thread runs, so no thread is asked for here.
-    let end = rest
-        .iter()
-        .position(|h| h.step == xmit)
-        .context("the card was not seen to send")?;
-    Ok(once(trace, &rest[..=end], Way::Down))
-}
-
-/// From the interrupt that brought the first data to the reader.
-fn up(trace: &Trace, after: f64) -> Result<Vec<Hit>> {
-    let clean = step_named(trace, "e1000_clean").context("no such step")?;
-    let wake = step_named(trace, "sock_def_readable").context("no such step")?;
-    let hits: Vec<Hit> = trace
-        .hits
-        .iter()
-        .filter(|h| h.at > after)
-        .cloned()
+        .rev()
+        .filter_map(|s| steps::step(s))
         .collect();
-    // The first wake-up that follows a poll of the card: an ACK alone wakes nobody.
-    let mut start = None;
-    for (i, h) in hits.iter().enumerate() {
-        if h.step == clean {
-            start = Some(i);
-        } else if h.step == wake {
-            if let Some(start) = start {
-                // What the reader does once awake belongs to the picture as well.
-                let end = (i + 40).min(hits.len());
-                return Ok(once(trace, &hits[start..end], Way::Up));
-            }
-        }
-    }
-    // Nobody slept: then there is no wake-up, but there is a poll.
-    let start = start.context("the card was not seen to receive")?;
-    Ok(once(trace, &hits[start..], Way::Up))
+    all.dedup();
+    all
 }
 
-/// The first hit of each step of one way, in order of time.
-fn once(trace: &Trace, hits: &[Hit], way: Way) -> Vec<Hit> {
-    let mut seen = std::collections::HashSet::new();
-    hits.iter()
-        .filter(|h| trace.steps[h.step].way == way && seen.insert(h.step))
-        .cloned()
-        .collect()
-}
-
-fn column(trace: &Trace, hits: &[Hit]) -> String {
+fn column(steps: &[Step]) -> String {
     let mut text = String::new();
-    let start = hits.first().map_or(0.0, |h| h.at);
-    for h in hits {
-        let step = &trace.steps[h.step];
-        let twin = match step.twin.as_str() {
-            "-" => String::new(),
-            twin => format!("in place of {twin}"),
-        };
-        let at = (h.at - start) * 1e6;
-        let name = &step.name;
-        text += &format!("  {at:>7.0}  │ {:<17} {name:<44} {twin}\n", step.who);
+    for step in steps {
+        let twin = step.twin.map_or(String::new(), |t| format!("for {t}"));
+        let mark = if step.ours { '┃' } else { '│' };
+        let line = format!("  {:>16} {mark} {:<48} {twin}", step.who, step.name);
+        text += line.trim_end();
+        text.push('\n');
     }
     text
 }

@@ -1,123 +1,103 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The steps of a packet, read from `path.txt`, and the symbols that stand for them in this kernel.
+//! What `path.txt` says: which functions to probe, and how to speak of those that are found.
 
-use anyhow::Context;
-use anyhow::Result;
-
-/// Down to the wire, or up from it.
+/// Which part of the way a probe shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the system call to the card.
     Down,
-    /// From the card to the system call.
+    /// From the card to the socket.
     Up,
+    /// From the socket to the reader.
+    Reader,
 }
 
-/// One step.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// The way it belongs to.
+/// A function to put a probe on.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// What its stack shows.
     pub way: Way,
-    /// The matcher of `path.txt`.
-    pub matcher: String,
-    /// The C function that has this place in Linux, or "-" where this is Linux.
-    pub twin: String,
-    /// Whose function it is.
+    /// The function.
+    pub symbol: &'static str,
+}
+
+/// A function as it is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Whose it is.
     pub who: String,
-    /// The symbols found for it; empty when the function was inlined or does not exist.
-    pub symbols: Vec<String>,
-    /// The function's name as people write it.
+    /// Its name as people write it.
     pub name: String,
+    /// The C function whose place it has, or nothing.
+    pub twin: Option<&'static str>,
+    /// Whether it is RustNet's.
+    pub ours: bool,
 }
 
-/// Reads the table and looks its symbols up.
-pub fn load() -> Result<Vec<Step>> {
-    let kallsyms = std::fs::read_to_string("/proc/kallsyms").context("/proc/kallsyms")?;
-    let mut kernel = std::collections::HashSet::new();
-    let mut module = Vec::new();
-    for line in kallsyms.lines() {
-        let mut words = line.split_whitespace();
-        let (Some(_), Some(kind), Some(symbol)) = (words.next(), words.next(), words.next()) else {
-            continue;
-        };
-        if !kind.eq_ignore_ascii_case("t") {
-            continue;
-        }
-        match words.next() {
-            Some("[rustnet]") => {
-                let name = format!("{:#}", rustc_demangle::demangle(symbol));
-                module.push((symbol, name));
-            }
-            _ => {
-                kernel.insert(symbol);
-            }
-        }
-    }
-    Ok(table()
-        .map(|mut step| {
-            match step.matcher.strip_prefix("rust:") {
-                None => {
-                    if kernel.contains(step.matcher.as_str()) {
-                        step.symbols.push(step.matcher.clone());
-                    }
-                }
-                Some(words) => {
-                    for (symbol, name) in &module {
-                        if matches(name, words) {
-                            step.symbols.push(format!("rustnet:{symbol}"));
-                            step.name = short(name);
-                        }
-                    }
-                }
-            }
-            step
+/// The fields of every line of a kind.
+fn lines(kind: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    include_str!("path.txt").lines().filter_map(move |line| {
+        let line = line.split('#').next()?;
+        let mut fields = line.split('|').map(str::trim);
+        (fields.next()? == kind).then(|| fields.collect())
+    })
+}
+
+/// The functions to probe.
+pub fn probes() -> Vec<Probe> {
+    lines("probe")
+        .filter_map(|f| {
+            let way = match *f.first()? {
+                "down" => Way::Down,
+                "up" => Way::Up,
+                "reader" => Way::Reader,
+                _ => return None,
+            };
+            Some(Probe {
+                way,
+                symbol: f.get(1)?,
+            })
         })
-        .collect())
+        .collect()
 }
 
-/// All words occur, it is no closure, and no drop glue.
-fn matches(name: &str, words: &str) -> bool {
-    // A colon at the end of a word asks for the end of the function's own name.
-    let ended = format!("{name}:");
-    words.split_whitespace().all(|w| ended.contains(w))
-        && !name.contains("{closure")
-        && !name.contains("drop_in_place")
+/// How a symbol of a call stack is drawn; `None` for those that are not.
+pub fn step(symbol: &str) -> Option<Step> {
+    if lines("hide").any(|f| f.first().is_some_and(|h| symbol.starts_with(h))) {
+        return None;
+    }
+    let full = format!("{:#}", rustc_demangle::demangle(symbol));
+    if !full.contains("rustnet_main::") {
+        let label = lines("who").find(|f| symbol.contains(f[0]));
+        let who = label.map_or("kernel", |f| f[1]).to_string();
+        // "schedule.part.0" is still schedule.
+        let name = symbol.split('.').next().unwrap_or(symbol).to_string();
+        return Some(Step {
+            who,
+            name,
+            twin: None,
+            ours: false,
+        });
+    }
+    let twin = lines("twin").find(|f| f[0].split_whitespace().all(|w| full.contains(w)));
+    Some(Step {
+        who: "RustNet".into(),
+        name: short(&full),
+        twin: twin.map(|f| f[1]),
+        ours: true,
+    })
 }
 
 /// `<rustnet_main::stack::tcp::sock::Sock>::transmit::<…>` as `tcp::sock::Sock::transmit`.
 fn short(name: &str) -> String {
-    let name = name.split("::<").next().unwrap_or(name);
     let name = match name.split_once(" as ") {
         // An implementation of a trait: the type and the method.
         Some((ty, rest)) => format!("{ty}::{}", rest.rsplit(">::").next().unwrap_or("")),
-        None => name.to_string(),
+        None => name.split("::<").next().unwrap_or(name).to_string(),
     };
     name.replace(['<', '>'], "")
         .replace("rustnet_main::", "")
         .replace("stack::", "")
-}
-
-fn table() -> impl Iterator<Item = Step> {
-    include_str!("path.txt").lines().filter_map(|line| {
-        let line = line.split('#').next()?.trim();
-        let mut fields = line.split('|').map(|f| f.trim().to_string());
-        let way = match fields.next()?.as_str() {
-            "down" => Way::Down,
-            "up" => Way::Up,
-            _ => return None,
-        };
-        let matcher = fields.next()?;
-        let name = matcher.clone();
-        let (twin, who) = (fields.next()?, fields.next()?);
-        Some(Step {
-            way,
-            matcher,
-            twin,
-            who,
-            symbols: Vec::new(),
-            name,
-        })
-    })
 }
 
 #[cfg(test)]
@@ -126,12 +106,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table__every_line_is_a_step() {
-        let lines = include_str!("path.txt").lines();
-        let count = lines
-            .filter(|l| !l.trim().is_empty() && !l.starts_with('#'))
-            .count();
-        assert_eq!(table().count(), count);
+    fn probes__of_every_way() {
+        for way in [Way::Down, Way::Up, Way::Reader] {
+            assert!(probes().iter().any(|p| p.way == way), "{way:?}");
+        }
+    }
+
+    #[test]
+    fn path__every_line_has_its_fields() {
+        for (kind, fields) in [("probe", 2), ("twin", 2), ("who", 2), ("hide", 1)] {
+            for f in lines(kind) {
+                assert_eq!(f.len(), fields, "{kind}: {f:?}");
+                assert!(f.iter().all(|w| !w.is_empty()), "{kind}: {f:?}");
+            }
+        }
     }
 
     #[test]
@@ -144,9 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn matches__colon_ends_the_name() {
-        assert!(matches("a::Sock>::transmit", "Sock>::transmit:"));
-        assert!(!matches("a::Sock>::transmit_again", "Sock>::transmit:"));
-        assert!(!matches("a::xmit::{closure#0}", "xmit"));
+    fn step__knows_whose_a_function_is() {
+        assert_eq!(step("do_syscall_64"), None);
+        assert!(!step("e1000_xmit_frame").unwrap().ours);
+        let ours = step("_RNvNtNtCsbKM6ANZVFNr_12rustnet_main4glue2tx4xmit").unwrap();
+        assert_eq!(
+            (ours.name.as_str(), ours.twin),
+            ("glue::tx::xmit", Some("ip_output"))
+        );
     }
 }
