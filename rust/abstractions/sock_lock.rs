@@ -245,10 +245,11 @@ impl<'a, P: Protocol> UserLock<'a, P> {
     }
 
     /// Sleeps until anybody wakes the socket, `timeo` is over, or a signal comes. `exclusive` sleepers
-    /// are woken one at a time. The caller looks again at what it waits for.
+    /// are woken one at a time. What changes without the socket's lock `ready` looks at once more when
+    /// nothing can be missed any longer; the caller looks again at everything that it waits for.
     ///
     /// Mirrors [`sk_wait_event`](srctree/include/net/sock.h)
-    pub fn wait(&mut self, timeo: &mut isize, exclusive: bool) {
+    pub fn wait(&mut self, timeo: &mut isize, exclusive: bool, ready: impl FnOnce() -> bool) {
         let sk = self.as_ptr();
         // SAFETY: All zeroes is a value of this C type.
         let mut entry: bindings::wait_queue_entry = unsafe { core::mem::zeroed() };
@@ -269,11 +270,13 @@ impl<'a, P: Protocol> UserLock<'a, P> {
                 bindings::add_wait_queue(wq, e);
             }
             bindings::release_sock(sk);
-            *timeo = bindings::wait_woken(
-                e,
-                bindings::TASK_INTERRUPTIBLE,
-                *timeo as c_long,
-            ) as isize;
+            if !ready() {
+                *timeo = bindings::wait_woken(
+                    e,
+                    bindings::TASK_INTERRUPTIBLE,
+                    *timeo as c_long,
+                ) as isize;
+            }
             bindings::lock_sock_nested(sk, 0);
             bindings::remove_wait_queue(bindings::sk_sleep(sk), e);
         }

@@ -131,7 +131,7 @@ pub(super) fn connect(
             if timeo == 0 {
                 return Err(busy);
             }
-            lock.wait(&mut timeo, false);
+            lock.wait(&mut timeo, false, || false);
             if let Some(e) = sock_lock::signal(timeo) {
                 if is_in(so, OPENING) {
                     return Err(e);
@@ -373,7 +373,7 @@ pub(super) fn release(so: SockRef<Tcp>) {
         let left = glue_tcp::enter(&mut lock, |tp, env| tp.close(env, tcp::Linger { abort }));
         if left == tcp::Close::Closing {
             while timeo != 0 && is_in(&so, CLOSING) {
-                lock.wait(&mut timeo, false);
+                lock.wait(&mut timeo, false, || false);
                 if sock_lock::signal(timeo).is_some() {
                     break;
                 }

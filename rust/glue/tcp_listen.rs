@@ -39,6 +39,7 @@ use crate::{
         lock::Lock,
         memory::Arc,
         minisock::{
+            Mini,
             MiniCache,
             MiniKind,
             MiniRef, //
@@ -133,6 +134,9 @@ pub(crate) struct HalfOpen {
     listener: SockRef<Tcp>,
     stage: Stage,
 }
+
+/// Small things are small: the limit for what stands for a connection that is not yet one.
+const _: () = assert!(core::mem::size_of::<Mini<HalfOpen>>() <= 256);
 
 enum Stage {
     /// The peer's ACK is still to come.
@@ -385,7 +389,8 @@ pub(super) fn accept(so: &Sock<Tcp>, nonblock: bool) -> Result<(SockRef<Tcp>, bo
         return Err(EAGAIN);
     }
     loop {
-        lock.wait(&mut timeo, true);
+        // Connections come without this lock.
+        lock.wait(&mut timeo, true, || listener.ready());
         if let Some(found) = listener.pop(so) {
             return Ok(found);
         }
