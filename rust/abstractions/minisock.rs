@@ -185,6 +185,22 @@ impl<T: MiniKind> Mini<T> {
         unsafe { (*self.common.get()).__bindgen_anon_3.__bindgen_anon_1.skc_num }
     }
 
+    /// Both ends in host order: our address, the peer's, our port, the peer's.
+    pub fn ends(&self) -> (u32, u32, u16, u16) {
+        let c = self.common.get();
+        // SAFETY: Alive by the caller's reference; the name does not change while the object lives.
+        unsafe {
+            let addrs = (*c).__bindgen_anon_1.__bindgen_anon_1;
+            let ports = (*c).__bindgen_anon_3.__bindgen_anon_1;
+            (
+                u32::from_be(addrs.skc_rcv_saddr),
+                u32::from_be(addrs.skc_daddr),
+                ports.skc_num,
+                u16::from_be(ports.skc_dport),
+            )
+        }
+    }
+
     /// The namespace, which takes the objects out of the table before it goes.
     #[inline]
     pub fn net(&self) -> &Net {

@@ -349,7 +349,8 @@ impl Env for TcpEnv<'_> {
 
     /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
     fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
-        tcp_timewait::leave(self.sk.sock(), tw, timeout, self.binding.as_ref());
+        let sk = self.sk.sock();
+        tcp_timewait::leave(sk, &glue_tcp::id(sk), tw, timeout, self.binding.as_ref());
     }
 
     fn done(&mut self) {

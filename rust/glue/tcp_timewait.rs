@@ -51,6 +51,7 @@ use crate::{
             Duration,
             Instant, //
         },
+        wire::ipv4::Addr, //
     },
 };
 use kernel::prelude::*;
@@ -61,6 +62,9 @@ pub(crate) struct TimeWait {
     /// The port of the connection: not free before this goes.
     binding: Option<Binding>,
 }
+
+/// Small things are small: the limit for what stands for a connection that is no more.
+const _: () = assert!(core::mem::size_of::<Mini<TimeWait>>() <= 256);
 
 impl Drop for TimeWait {
     fn drop(&mut self) {
@@ -90,7 +94,13 @@ impl MiniKind for TimeWait {
 /// Leaves `tw` in the table in the place of the socket. Without memory the socket just goes.
 ///
 /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
-pub(super) fn leave(so: &Sock<Tcp>, tw: tcp::TimeWait, timeout: Duration, port: Option<&Binding>) {
+pub(super) fn leave(
+    so: &Sock<Tcp>,
+    id: &FourTuple,
+    tw: tcp::TimeWait,
+    timeout: Duration,
+    port: Option<&Binding>,
+) {
     let net = so.net();
     let Some(state) = State::of(net) else {
         return;
@@ -100,7 +110,7 @@ pub(super) fn leave(so: &Sock<Tcp>, tw: tcp::TimeWait, timeout: Duration, port: 
         bound.time_wait = true;
         Tcp::ports()?.inherit(b, bound).ok()
     });
-    let name = inet_sock::name(net, &tw.id);
+    let name = inet_sock::name(net, id);
     let family = proto::family() as u16;
     let value = TimeWait { tw, binding };
     let Some(mini) = MiniRef::new(&name, family, so.bound_dev_if(), value) else {
@@ -149,10 +159,8 @@ pub(super) enum Verdict {
 ///
 /// Mirrors [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c)
 pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -> Verdict {
-    let (id, action) = {
-        let mut v = mini.lock();
-        (v.tw.id, v.tw.rcv(seg, inet_sock::now()))
-    };
+    let id = ends(mini);
+    let action = mini.lock().tw.rcv(seg, id, inet_sock::now());
     let sender = Sender::none(state);
     match action {
         TwAction::Drop(reason) => return Verdict::Drop(reason),
@@ -202,11 +210,22 @@ pub(crate) fn purge(net: Option<&Net>) {
     }
 }
 
+/// Both ends of the connection that it is left of.
+fn ends(mini: &Mini<TimeWait>) -> FourTuple {
+    let (saddr, daddr, sport, dport) = mini.ends();
+    FourTuple {
+        saddr: Addr::from_u32(saddr),
+        daddr: Addr::from_u32(daddr),
+        sport,
+        dport,
+    }
+}
+
 /// Tells `f` of a TIME_WAIT: its ends, and the state that it stands for.
 pub(super) fn show(
     mini: &MiniRef<TimeWait>,
     f: impl FnOnce(&FourTuple, u8) -> core::fmt::Result,
 ) -> core::fmt::Result {
-    let v = mini.lock();
-    f(&v.tw.id, v.tw.substate as u8)
+    let substate = mini.lock().tw.substate;
+    f(&ends(mini), substate as u8)
 }

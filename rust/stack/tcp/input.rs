@@ -124,8 +124,9 @@ impl Sock {
             self.snd_wnd = u32::from(seg.window);
             self.max_window = self.snd_wnd;
             self.set_state(env, State::SynRecv);
+            let sent = self.send_synack(env);
             self.init_mss(env);
-            return self.send_synack(env).map_err(|_| DropReason::Nomem);
+            return sent.map_err(|_| DropReason::Nomem);
         }
         self.snd_wnd = u32::from(seg.window);
         self.max_window = self.snd_wnd;
@@ -184,7 +185,14 @@ impl Sock {
         }
     }
 
-    fn init_mss<E: Env>(&mut self, env: &mut E) {
+    /// Both SYNs are known: how large segments are from now on, either way.
+    ///
+    /// Mirrors [`tcp_initialize_rcv_mss`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn init_mss<E: Env>(&mut self, env: &mut E) {
+        if self.ts_ok {
+            // What we announced counts the options that every segment of the peer will carry.
+            self.advmss = self.advmss.saturating_sub(super::TSTAMP_ALIGNED as u16);
+        }
         self.sync_mss(env);
         self.ack.rcv_mss = self
             .advmss

@@ -51,9 +51,10 @@ pub struct Request {
     rcv_wnd: u32,
     ts_recent: u32,
     ts_offset: u32,
-    /// When the last SYN-ACK was sent.
-    sent_at: Instant,
-    last_oow_ack: Option<Instant>,
+    /// When the last SYN-ACK was sent, in microseconds modulo 2^32.
+    sent_at: u32,
+    /// When the last ACK was sent that nothing called for, in milliseconds modulo 2^32; 0 for never.
+    last_oow_ack: u32,
     mss: u16,
     advmss: u16,
     snd_wscale: u8,
@@ -115,8 +116,8 @@ pub fn conn_request(
         rcv_wnd: window::initial_window(cfg.rcvbuf, advmss),
         ts_recent: seg.opts.tsval,
         ts_offset,
-        sent_at: now,
-        last_oow_ack: None,
+        sent_at: now.as_micros() as u32,
+        last_oow_ack: 0,
         mss,
         advmss,
         snd_wscale: seg.opts.wscale.unwrap_or(0),
@@ -152,7 +153,7 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
         window: req.rcv_wnd.min(65_535) as u16,
     }
     .push(&mut skb, req.id, &opts)?;
-    req.sent_at = now;
+    req.sent_at = now.as_micros() as u32;
     Some(skb)
 }
 
@@ -202,12 +203,12 @@ impl Request {
     }
 
     fn limited(&mut self, now: Instant) -> bool {
-        if let Some(at) = self.last_oow_ack {
-            if now.since(at) < INVALID_RATELIMIT {
-                return true;
-            }
+        let ms = now.as_millis_u32().max(1);
+        let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
+        if self.last_oow_ack != 0 && since < INVALID_RATELIMIT.as_millis() {
+            return true;
         }
-        self.last_oow_ack = Some(now);
+        self.last_oow_ack = ms;
         false
     }
 }
@@ -319,11 +320,10 @@ impl Sock {
             ..Sock::new()
         };
         sock.ack.lrcvtime = now;
-        sock.sync_mss(env);
-        sock.ack.rcv_mss = sock.advmss.min(sock.mss_cache).clamp(88, MSS_DEFAULT);
+        sock.init_mss(env);
         if req.num_timeout == 0 {
             // Karn: a SYN-ACK sent twice gives no sample.
-            let us = now.since(req.sent_at).as_micros().min(u64::from(u32::MAX)) as u32;
+            let us = (now.as_micros() as u32).wrapping_sub(req.sent_at);
             sock.rtt_estimator(us);
         }
         sock

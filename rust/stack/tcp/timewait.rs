@@ -14,25 +14,28 @@ use crate::platform::{Skb, MAX_HEADER};
 use crate::stack::{
     drop_reason::DropReason,
     socket::FourTuple,
-    time::{Duration, Instant}, //
+    time::Instant, //
 };
+
+/// For that long the timestamps of an old and a new connection may be the same (`tcp_twsk_unique`).
+const REUSE_AFTER_MS: u32 = 1000;
 
 /// The memory of a connection that nobody holds any more. A plain value.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWait {
-    /// Both ends.
-    pub id: FourTuple,
     /// TIME-WAIT, or FIN-WAIT-2 while the peer's FIN is still to come.
     pub substate: State,
     rcv_nxt: SeqNum,
     snd_nxt: SeqNum,
     rcv_wnd: u32,
     ts_recent: u32,
-    ts_recent_stamp: Instant,
+    /// When `ts_recent` was taken, in milliseconds modulo 2^32: it lives for a minute.
+    ts_recent_stamp: u32,
     ts_offset: u32,
     rcv_wscale: u8,
     ts_ok: bool,
-    last_oow_ack: Option<Instant>,
+    /// When the last ACK was sent that nothing called for, in the same unit; 0 for never.
+    last_oow_ack: u32,
 }
 
 /// What a segment for a [`TimeWait`] calls for.
@@ -57,31 +60,30 @@ impl TimeWait {
     /// What `sock` leaves behind in `substate`.
     pub(super) fn new(sock: &Sock, substate: State) -> TimeWait {
         TimeWait {
-            id: sock.id,
             substate,
             rcv_nxt: sock.rcv_nxt,
             snd_nxt: sock.snd_nxt,
             rcv_wnd: sock.receive_window(),
             ts_recent: sock.ts_recent,
-            ts_recent_stamp: sock.ts_recent_stamp,
+            ts_recent_stamp: sock.ts_recent_stamp.as_millis_u32(),
             ts_offset: sock.ts_offset,
             rcv_wscale: sock.rcv_wscale,
             ts_ok: sock.ts_ok,
-            last_oow_ack: None,
+            last_oow_ack: 0,
         }
     }
 
-    /// A segment of the old connection, or of a new one between the same ends.
+    /// A segment of the old connection, or of a new one between the same ends `id`.
     ///
     /// 3.10.7.4 for TIME-WAIT. Mirrors
     /// [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c).
-    pub fn rcv(&mut self, seg: &Segment, now: Instant) -> TwAction {
+    pub fn rcv(&mut self, seg: &Segment, id: FourTuple, now: Instant) -> TwAction {
         let paws_reject = self.ts_ok
             && seg.opts.saw_tstamp
             && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
             && !seg.flags.has(Flags::RST);
         if self.substate == State::FinWait2 {
-            return self.rcv_fin_wait2(seg, now, paws_reject);
+            return self.rcv_fin_wait2(seg, id, now, paws_reject);
         }
         // RFC 1337 would have a reset ignored; Linux, and we, let it end TIME-WAIT (tcp_rfc1337 = 0)
         // when it is exactly in place.
@@ -113,14 +115,20 @@ impl TimeWait {
         if seg.seq == seg.end_seq && self.limited(now) {
             return TwAction::Drop(DropReason::TcpClose);
         }
-        match self.ack(now) {
+        match self.ack(id, now) {
             Some(skb) => TwAction::Ack(skb),
             None => TwAction::Drop(DropReason::Nomem),
         }
     }
 
     /// Still waiting for the peer's FIN.
-    fn rcv_fin_wait2(&mut self, seg: &Segment, now: Instant, paws_reject: bool) -> TwAction {
+    fn rcv_fin_wait2(
+        &mut self,
+        seg: &Segment,
+        id: FourTuple,
+        now: Instant,
+        paws_reject: bool,
+    ) -> TwAction {
         let in_window = (seg.seq == self.rcv_nxt && seg.seq == seg.end_seq)
             || seg
                 .seq
@@ -131,7 +139,7 @@ impl TimeWait {
             if self.limited(now) {
                 return TwAction::Drop(DropReason::TcpClose);
             }
-            return match self.ack(now) {
+            return match self.ack(id, now) {
                 Some(skb) => TwAction::Ack(skb),
                 None => TwAction::Drop(DropReason::Nomem),
             };
@@ -140,7 +148,7 @@ impl TimeWait {
             return TwAction::Kill;
         }
         if seg.flags.has(Flags::SYN) && seg.seq.before(self.rcv_nxt) {
-            return TwAction::Reset(ack_output::send_reset(seg, self.id));
+            return TwAction::Reset(ack_output::send_reset(seg, id));
         }
         // A duplicate, or an ACK without anything new.
         if !seg.flags.has(Flags::ACK) || !seg.end_seq.after(self.rcv_nxt) || seg.end_seq == seg.seq
@@ -149,12 +157,12 @@ impl TimeWait {
         }
         // Data after close(2), or a FIN beyond data that were lost: nobody can take them.
         if !seg.flags.has(Flags::FIN) || seg.end_seq != self.rcv_nxt.add(1) {
-            return TwAction::Reset(ack_output::send_reset(seg, self.id));
+            return TwAction::Reset(ack_output::send_reset(seg, id));
         }
         self.substate = State::TimeWait;
         self.rcv_nxt = seg.end_seq;
         self.note_timestamp(seg, now);
-        match self.ack(now) {
+        match self.ack(id, now) {
             Some(skb) => TwAction::Fin(skb),
             None => TwAction::Drop(DropReason::Nomem),
         }
@@ -163,23 +171,23 @@ impl TimeWait {
     fn note_timestamp(&mut self, seg: &Segment, now: Instant) {
         if seg.opts.saw_tstamp {
             self.ts_recent = seg.opts.tsval;
-            self.ts_recent_stamp = now;
+            self.ts_recent_stamp = now.as_millis_u32();
         }
     }
 
     /// Whether an ACK was sent so lately that an endless exchange of them must be feared.
     fn limited(&mut self, now: Instant) -> bool {
-        if let Some(at) = self.last_oow_ack {
-            if now.since(at) < super::INVALID_RATELIMIT {
-                return true;
-            }
+        let ms = now.as_millis_u32().max(1);
+        let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
+        if self.last_oow_ack != 0 && since < super::INVALID_RATELIMIT.as_millis() {
+            return true;
         }
-        self.last_oow_ack = Some(now);
+        self.last_oow_ack = ms;
         false
     }
 
     /// Mirrors [`tcp_v4_timewait_ack`](srctree/net/ipv4/tcp_ipv4.c).
-    fn ack(&self, now: Instant) -> Option<Skb> {
+    fn ack(&self, id: FourTuple, now: Instant) -> Option<Skb> {
         let mut skb = Skb::alloc(MAX_HEADER, 0)?;
         let opts = OutOptions {
             tstamp: if self.ts_ok {
@@ -198,7 +206,7 @@ impl TimeWait {
             flags: Flags::ACK,
             window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
         }
-        .push(&mut skb, self.id, &opts)?;
+        .push(&mut skb, id, &opts)?;
         Some(skb)
     }
 
@@ -209,7 +217,7 @@ impl TimeWait {
     pub fn reusable(&self, now: Instant) -> Option<SeqNum> {
         if self.substate == State::TimeWait
             && self.ts_ok
-            && now.since(self.ts_recent_stamp) > Duration::from_secs(1)
+            && now.as_millis_u32().wrapping_sub(self.ts_recent_stamp) > REUSE_AFTER_MS
         {
             Some(self.snd_nxt.add(65_535).add(2))
         } else {

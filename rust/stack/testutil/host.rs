@@ -277,7 +277,7 @@ impl FakeHost {
             return self.request_rcv(id, skb, seg);
         }
         if let Some((tw, until)) = self.time_waits.get_mut(&id) {
-            match tw.rcv(seg, self.now) {
+            match tw.rcv(seg, id, self.now) {
                 TwAction::Drop(reason) => return Err(reason),
                 TwAction::Ack(ack) | TwAction::Fin(ack) => {
                     *until = self.now.plus(TIMEWAIT_LEN);

@@ -413,7 +413,7 @@ fn time_wait__fin_again_is_acknowledged() {
         ack: ISS + 2,
         ..Seg::new("FA")
     };
-    let TwAction::Ack(mut skb) = tw.rcv(&parse(&seg), now) else {
+    let TwAction::Ack(mut skb) = tw.rcv(&parse(&seg), client_id(), now) else {
         panic!()
     };
     let ack = Segment::parse(&mut skb).unwrap();
@@ -434,12 +434,12 @@ fn time_wait__new_syn_opens_again() {
         })
     };
     // Above the old numbers: a new connection, whose own numbers are above the old ones, too.
-    match tw.rcv(&syn(IRS + 100), now) {
+    match tw.rcv(&syn(IRS + 100), client_id(), now) {
         TwAction::Syn(floor) => assert!(floor.after(SeqNum::new(ISS + 2))),
         other => panic!("{other:?}"),
     }
     // Below: an old duplicate.
-    assert!(!matches!(tw.rcv(&syn(IRS - 100), now), TwAction::Syn(_)));
+    assert!(!matches!(tw.rcv(&syn(IRS - 100), client_id(), now), TwAction::Syn(_)));
 }
 
 #[test]
@@ -451,8 +451,8 @@ fn time_wait__reset_must_be_exact() {
             ..Seg::new("R")
         })
     };
-    assert!(matches!(tw.rcv(&rst(IRS + 100), now), TwAction::Drop(_)));
-    assert!(matches!(tw.rcv(&rst(IRS + 2), now), TwAction::Kill));
+    assert!(matches!(tw.rcv(&rst(IRS + 100), client_id(), now), TwAction::Drop(_)));
+    assert!(matches!(tw.rcv(&rst(IRS + 2), client_id(), now), TwAction::Kill));
 }
 
 #[test]
@@ -463,9 +463,9 @@ fn time_wait__strangers_are_answered_rarely() {
         ack: ISS,
         ..Seg::new("A")
     });
-    assert!(matches!(tw.rcv(&old, now), TwAction::Ack(_)));
+    assert!(matches!(tw.rcv(&old, client_id(), now), TwAction::Ack(_)));
     for _ in 0..10 {
-        assert!(matches!(tw.rcv(&old, now), TwAction::Drop(_)));
+        assert!(matches!(tw.rcv(&old, client_id(), now), TwAction::Drop(_)));
     }
 }
 
