@@ -4,29 +4,29 @@
 //! `rust/host/src/platform.rs` offers the same names with the same meaning, made of `std`; the stack
 //! compiles against either.
 
-pub use crate::abstractions::iov::{
+pub(crate) use crate::abstractions::iov::{
     Fault,
     MsgIter, //
 };
-pub use crate::abstractions::lock::{
+pub(crate) use crate::abstractions::lock::{
     Lock,
     LockGuard, //
 };
-pub use crate::abstractions::memory::{
+pub(crate) use crate::abstractions::memory::{
     AllocError,
     Arc,
     Array, //
 };
-pub use crate::abstractions::rcu::{
+pub(crate) use crate::abstractions::rcu::{
     Rcu,
     RcuBox, //
 };
-pub use crate::abstractions::skb_queue::{
+pub(crate) use crate::abstractions::skb_queue::{
     Cursor,
     SkbQueue, //
 };
-pub use crate::abstractions::skb_tree::SkbTree;
-pub use crate::abstractions::skbuff::{
+pub(crate) use crate::abstractions::skb_tree::SkbTree;
+pub(crate) use crate::abstractions::skbuff::{
     SkBuff,
     Skb,
     MAX_FRAG_BYTES,

@@ -8,12 +8,12 @@ use super::{
         Fault,
         MsgIter, //
     },
-    sock::Sk,
     skbuff::{
         SkBuff,
         Skb,
         MAX_HEADER, //
     },
+    sock::Sk,
 };
 use crate::bindings;
 use core::ptr::NonNull;
@@ -66,7 +66,10 @@ impl Sk {
         };
         // SAFETY: The function gave us a reference; a packet that stays in the queue is not changed by anybody
         // who has one.
-        let r = f(unsafe { SkBuff::from_ptr(skb.as_ptr()) }, off.max(0) as usize);
+        let r = f(
+            unsafe { SkBuff::from_ptr(skb.as_ptr()) },
+            off.max(0) as usize,
+        );
         // SAFETY: Our reference goes back.
         unsafe { bindings::skb_free_datagram(sk, skb.as_ptr()) };
         r.map(Some)
@@ -112,7 +115,9 @@ impl Sk {
     /// Bytes of the first datagram in the receive queue; 0 if there is none.
     pub fn first_len(&self) -> usize {
         // SAFETY: A live socket; the function takes the queue's lock.
-        unsafe { bindings::skb_queue_first_len(&raw mut (*self.as_ptr()).sk_receive_queue) as usize }
+        unsafe {
+            bindings::skb_queue_first_len(&raw mut (*self.as_ptr()).sk_receive_queue) as usize
+        }
     }
 
     /// Whether a datagram socket has room to send worth waking up for: half the buffer.

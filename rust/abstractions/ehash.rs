@@ -19,14 +19,14 @@
 use super::{
     lock::Lock,
     memory::Array,
-    module_cell::{
-        Guard,
-        ModuleCell, //
-    },
     minisock::{
         Mini,
         MiniKind,
         MiniRef, //
+    },
+    module_cell::{
+        Guard,
+        ModuleCell, //
     },
     proto::Protocol,
     rcu,
@@ -215,12 +215,14 @@ fn is_mark(n: *mut Node) -> bool {
 
 #[inline]
 fn common_of(n: *mut Node) -> *mut Common {
-    n.wrapping_byte_sub(offset_of!(Common, __bindgen_anon_6)).cast()
+    n.wrapping_byte_sub(offset_of!(Common, __bindgen_anon_6))
+        .cast()
 }
 
 #[inline]
 fn node_of(c: *mut Common) -> *mut Node {
-    c.wrapping_byte_add(offset_of!(Common, __bindgen_anon_6)).cast()
+    c.wrapping_byte_add(offset_of!(Common, __bindgen_anon_6))
+        .cast()
 }
 
 impl Chains {

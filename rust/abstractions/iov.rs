@@ -111,9 +111,8 @@ impl MsgIter<'_> {
     /// [`Fault`] when the memory cannot be read or there are fewer; then nothing is taken.
     pub fn copy_from(&mut self, buf: &mut [u8]) -> Result<(), Fault> {
         // SAFETY: `buf` is writable for its length.
-        let n = unsafe {
-            bindings::_copy_from_iter(buf.as_mut_ptr().cast(), buf.len(), self.as_ptr())
-        };
+        let n =
+            unsafe { bindings::_copy_from_iter(buf.as_mut_ptr().cast(), buf.len(), self.as_ptr()) };
         if n == buf.len() {
             return Ok(());
         }
@@ -128,9 +127,7 @@ impl MsgIter<'_> {
     /// [`Fault`] when the memory cannot be written or is too small.
     pub fn copy_to(&mut self, buf: &[u8]) -> Result<(), Fault> {
         // SAFETY: `buf` is readable for its length.
-        let n = unsafe {
-            bindings::_copy_to_iter(buf.as_ptr().cast(), buf.len(), self.as_ptr())
-        };
+        let n = unsafe { bindings::_copy_to_iter(buf.as_ptr().cast(), buf.len(), self.as_ptr()) };
         if n == buf.len() {
             Ok(())
         } else {

@@ -182,7 +182,12 @@ impl<T: MiniKind> Mini<T> {
     #[inline]
     pub fn num(&self) -> u16 {
         // SAFETY: Alive by the caller's reference; the ports do not change while the object lives.
-        unsafe { (*self.common.get()).__bindgen_anon_3.__bindgen_anon_1.skc_num }
+        unsafe {
+            (*self.common.get())
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+                .skc_num
+        }
     }
 
     /// Both ends in host order: our address, the peer's, our port, the peer's.
@@ -313,7 +318,10 @@ impl<T: MiniKind> MiniRef<T> {
             (*c).skc_prot = ptr::null_mut();
             (*c).__bindgen_anon_6.skc_nulls_node.pprev = ptr::null_mut();
             key.write(c);
-            ptr::write(m.cast::<u8>().add(offset_of!(Mini<T>, value)).cast(), Lock::new(value));
+            ptr::write(
+                m.cast::<u8>().add(offset_of!(Mini<T>, value)).cast(),
+                Lock::new(value),
+            );
             bindings::timer_setup_flags0((*m).timer.get(), Some(timer::<T>));
             AtomicI32::from_ptr(&raw mut (*c).skc_refcnt.refs.counter).store(1, Ordering::Release);
         }

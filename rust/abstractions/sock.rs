@@ -162,50 +162,84 @@ impl Sk {
     /// The local port in host order; 0 for none.
     #[inline]
     pub fn num(&self) -> u16 {
-        read!(self, sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num)
+        read!(
+            self,
+            sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num
+        )
     }
 
     /// Sets the local port, in both places where it is kept.
     #[inline]
     pub fn set_num(&self, port: u16) {
-        write!(self, sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num, port);
+        write!(
+            self,
+            sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num,
+            port
+        );
         write!(self, inet_sport, port.to_be());
     }
 
     /// The peer's port in host order; 0 for none.
     #[inline]
     pub fn dport(&self) -> u16 {
-        u16::from_be(read!(self, sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_dport))
+        u16::from_be(read!(
+            self,
+            sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_dport
+        ))
     }
 
     /// Sets the peer's port.
     #[inline]
     pub fn set_dport(&self, port: u16) {
-        write!(self, sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_dport, port.to_be());
+        write!(
+            self,
+            sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_dport,
+            port.to_be()
+        );
     }
 
     /// The peer's address in host order; 0 for none.
     #[inline]
     pub fn daddr(&self) -> u32 {
-        u32::from_be(read!(self, sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_daddr))
+        u32::from_be(read!(
+            self,
+            sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_daddr
+        ))
     }
 
     /// Sets the peer's address.
     #[inline]
     pub fn set_daddr(&self, addr: u32) {
-        write!(self, sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_daddr, addr.to_be());
+        write!(
+            self,
+            sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_daddr,
+            addr.to_be()
+        );
     }
 
     /// The local address packets must be for, in host order; 0 for any.
     #[inline]
     pub fn rcv_saddr(&self) -> u32 {
-        u32::from_be(read!(self, sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr))
+        u32::from_be(read!(
+            self,
+            sk.__sk_common
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .skc_rcv_saddr
+        ))
     }
 
     /// Sets the local address packets must be for.
     #[inline]
     pub fn set_rcv_saddr(&self, addr: u32) {
-        write!(self, sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr, addr.to_be());
+        write!(
+            self,
+            sk.__sk_common
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .skc_rcv_saddr,
+            addr.to_be()
+        );
     }
 
     /// The source address of what is sent, in host order; 0: the route's.
@@ -469,7 +503,11 @@ impl Sk {
     #[inline]
     pub fn assign_inet_flag(&self, bit: u32, on: bool) {
         let flags = read!(self, inet_flags);
-        let flags = if on { flags | (1 << bit) } else { flags & !(1 << bit) };
+        let flags = if on {
+            flags | (1 << bit)
+        } else {
+            flags & !(1 << bit)
+        };
         write!(self, inet_flags, flags);
     }
 
@@ -540,7 +578,11 @@ impl Sk {
     /// Adds to [`Sk::write_pending`]. With the socket's lock held.
     #[inline]
     pub fn add_write_pending(&self, n: c_int) {
-        write!(self, sk.sk_write_pending, self.write_pending().wrapping_add(n));
+        write!(
+            self,
+            sk.sk_write_pending,
+            self.write_pending().wrapping_add(n)
+        );
     }
 
     /// The inode of the socket's file, for `/proc`; 0 for none.

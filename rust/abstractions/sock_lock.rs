@@ -271,11 +271,8 @@ impl<'a, P: Protocol> UserLock<'a, P> {
             }
             bindings::release_sock(sk);
             if !ready() {
-                *timeo = bindings::wait_woken(
-                    e,
-                    bindings::TASK_INTERRUPTIBLE,
-                    *timeo as c_long,
-                ) as isize;
+                *timeo = bindings::wait_woken(e, bindings::TASK_INTERRUPTIBLE, *timeo as c_long)
+                    as isize;
             }
             bindings::lock_sock_nested(sk, 0);
             bindings::remove_wait_queue(bindings::sk_sleep(sk), e);

@@ -13,15 +13,15 @@ use super::{
     iov::MsgIter,
     proto::Protocol,
     rcu,
+    skbuff::{
+        SkBuff,
+        Skb, //
+    },
     sock::{
         flag,
         Sk, //
     },
     sock_lock::Owned,
-    skbuff::{
-        SkBuff,
-        Skb, //
-    },
 };
 use crate::bindings;
 use core::sync::atomic::{
@@ -57,7 +57,10 @@ impl Sk {
     #[inline]
     pub fn set_sndbuf(&self, bytes: u32) {
         // SAFETY: As above, written once.
-        unsafe { (&raw mut (*self.as_ptr()).sk_sndbuf).write_volatile(bytes.min(i32::MAX as u32) as c_int) };
+        unsafe {
+            (&raw mut (*self.as_ptr()).sk_sndbuf)
+                .write_volatile(bytes.min(i32::MAX as u32) as c_int)
+        };
     }
 
     /// `SO_RCVBUF` as the kernel keeps it, in bytes of true size.
@@ -71,7 +74,10 @@ impl Sk {
     #[inline]
     pub fn set_rcvbuf(&self, bytes: u32) {
         // SAFETY: As above, written once.
-        unsafe { (&raw mut (*self.as_ptr()).sk_rcvbuf).write_volatile(bytes.min(i32::MAX as u32) as c_int) };
+        unsafe {
+            (&raw mut (*self.as_ptr()).sk_rcvbuf)
+                .write_volatile(bytes.min(i32::MAX as u32) as c_int)
+        };
     }
 
     /// True size of everything queued for sending, in bytes.

@@ -14,12 +14,12 @@ use super::{
     },
     netns::Net,
     proto::Protocol,
+    skbuff::SkBuff, //
     sock::{
         Sock,
         SockRef, //
     },
     sock_lock::UserLock,
-    skbuff::SkBuff, //
 };
 use crate::bindings;
 use core::{
@@ -268,7 +268,9 @@ impl Msg<'_> {
             if word(HDR - 8) == level {
                 f(word(HDR - 4), data)?;
             }
-            let step = len.checked_next_multiple_of(size_of::<usize>()).ok_or(EINVAL)?;
+            let step = len
+                .checked_next_multiple_of(size_of::<usize>())
+                .ok_or(EINVAL)?;
             rest = rest.get(step..).unwrap_or(&[]);
         }
         Ok(())

@@ -36,8 +36,8 @@ use crate::abstractions::{
     },
     module_cell::Guard,
     proto::{
-        Protocol,
         ProtoRegistration, //
+        Protocol,
     },
     socket::{
         Create,

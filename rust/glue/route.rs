@@ -207,22 +207,10 @@ impl Route {
         self.info.src
     }
 
-    /// Whose link-layer address its packets need.
-    #[inline]
-    pub(crate) fn next_hop(&self) -> Addr {
-        self.info.next_hop
-    }
-
     /// What is done with its packets.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {
         self.info.kind
-    }
-
-    /// The number of the device that its packets leave by.
-    #[inline]
-    pub(crate) fn oif(&self) -> u32 {
-        self.info.oif as u32
     }
 
     /// The largest packet, IP header included, in bytes; at least 68 (RFC 791).
@@ -250,12 +238,6 @@ impl Route {
         // Room for the largest headers, as MAX_TCP_HEADER keeps it.
         let size = size.saturating_sub(HEADER_LEN as u32 + 60 + 1);
         (dev.features(), size, dev.gso_max_segs())
-    }
-
-    /// Room that packets need in front for the headers of the device, in bytes.
-    pub(crate) fn reserved_space(&self) -> usize {
-        let rcu = rcu::read_lock();
-        self.dst.dev(&rcu).reserved_space()
     }
 
     /// The upper layer saw progress: the neighbour is there.

@@ -98,11 +98,7 @@ fn is_in(so: &Sock<Tcp>, states: u32) -> bool {
 /// connection ended; those of the route; EADDRNOTAVAIL when no port is free.
 ///
 /// Mirrors [`__inet_stream_connect`](srctree/net/ipv4/af_inet.c)
-pub(super) fn connect(
-    sock: &Socket<'_, Tcp>,
-    addr: RawAddr<'_>,
-    nonblock: bool,
-) -> Result {
+pub(super) fn connect(sock: &Socket<'_, Tcp>, addr: RawAddr<'_>, nonblock: bool) -> Result {
     let so = sock.sk();
     let mut lock = UserLock::new(so);
     if u32::from(addr.family()?) == bindings::AF_UNSPEC {
@@ -193,12 +189,7 @@ fn v4_connect(lock: &mut UserLock<'_, Tcp>, addr: &RawAddr<'_>) -> Result {
     opened
 }
 
-fn open(
-    lock: &mut UserLock<'_, Tcp>,
-    state: &State,
-    daddr: Addr,
-    dport: u16,
-) -> Result {
+fn open(lock: &mut UserLock<'_, Tcp>, state: &State, daddr: Addr, dport: u16) -> Result {
     let so = lock.sock();
     let floor = hash_connect(lock, state)?;
     let now = inet_sock::now();

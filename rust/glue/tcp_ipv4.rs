@@ -128,13 +128,7 @@ pub(super) fn send(state: &State, sender: &Sender, id: &FourTuple, skb: Skb) {
 }
 
 /// The same by a known way.
-pub(super) fn send_by(
-    state: &State,
-    sender: &Sender,
-    route: &Route,
-    id: &FourTuple,
-    mut skb: Skb,
-) {
+pub(super) fn send_by(state: &State, sender: &Sender, route: &Route, id: &FourTuple, mut skb: Skb) {
     state.counts.event(Counter::OutSegs);
     skb.set_mark(sender.mark);
     let x = Xmit {
@@ -169,13 +163,7 @@ fn parse(state: &State, header: &Header, skb: &mut Skb) -> Result<tcp::Segment, 
 ///
 /// Mirrors [`tcp_v4_rcv`](srctree/net/ipv4/tcp_ipv4.c)
 #[inline]
-pub(super) fn rcv(
-    state: &State,
-    header: &Header,
-    mut skb: Skb,
-    found: Found<Tcp>,
-    ifindex: u32,
-) {
+pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, found: Found<Tcp>, ifindex: u32) {
     let seg = match parse(state, header, &mut skb) {
         Ok(seg) => seg,
         Err(reason) => return state.counts.drop(skb, reason),

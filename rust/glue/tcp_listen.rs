@@ -442,11 +442,7 @@ pub(super) fn conn_request(
     if !seg.flags.has(Flags::SYN) || seg.flags.has(Flags::FIN) {
         return Err(DropReason::TcpFlags);
     }
-    let listener = so
-        .shared()
-        .listener
-        .as_ref()
-        .ok_or(DropReason::NoSocket)?;
+    let listener = so.shared().listener.as_ref().ok_or(DropReason::NoSocket)?;
     // The backlog's meaning: that many may wait to be accepted, and one more; and as many may be half-open.
     let full = so.ack_backlog() > so.max_ack_backlog();
     if full || listener.qlen.load(Ordering::Relaxed) >= so.max_ack_backlog().max(1) {
@@ -462,8 +458,7 @@ pub(super) fn conn_request(
         return Err(DropReason::SecurityHook);
     }
     let sender = Sender::of(so);
-    let route =
-        Route::output(state, &sender.flow(&id)).map_err(|_| DropReason::IpOutNoRoutes)?;
+    let route = Route::output(state, &sender.flow(&id)).map_err(|_| DropReason::IpOutNoRoutes)?;
     let now = inet_sock::now();
     let (isn, ts_offset) = match inet_sock::secrets() {
         Some(s) => secure_seq::seq_and_ts_off(id, &s.isn, now),

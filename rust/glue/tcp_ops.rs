@@ -89,11 +89,7 @@ impl SocketOps for Tcp {
     fn poll(so: &Sock<Self>) -> u32 {
         let state = u32::from(so.state());
         if state == bindings::TCP_LISTEN {
-            let ready = so
-                .shared()
-                .listener
-                .as_ref()
-                .is_some_and(|l| l.ready());
+            let ready = so.shared().listener.as_ref().is_some_and(|l| l.ready());
             return if ready {
                 bindings::EPOLLIN | bindings::EPOLLRDNORM
             } else {
@@ -114,8 +110,7 @@ impl SocketOps for Tcp {
             if so.shared().inq.load(Ordering::Acquire) >= target {
                 mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM;
             }
-            let mut space =
-                shut & bindings::SEND_SHUTDOWN != 0 || so.stream_is_writeable();
+            let mut space = shut & bindings::SEND_SHUTDOWN != 0 || so.stream_is_writeable();
             if !space {
                 so.set_async_nospace();
                 so.set_nospace();
@@ -221,12 +216,7 @@ impl SocketOps for Tcp {
 }
 
 /// Queues all of the message, as far as it goes.
-fn send(
-    lock: &mut UserLock<'_, Tcp>,
-    msg: &mut Msg<'_>,
-    flags: u32,
-    copied: &mut usize,
-) -> Result {
+fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mut usize) -> Result {
     let so = lock.sock();
     let mut timeo = so.sndtimeo(flags & bindings::MSG_DONTWAIT != 0);
     let more = flags & bindings::MSG_MORE != 0;

@@ -242,12 +242,7 @@ fn disconnect(lock: &mut UserLock<'_, Udp>) {
 }
 
 /// The way of a datagram to `daddr`: the last one's if it went there too.
-fn route<'r>(
-    state: &State,
-    so: &Sock<Udp>,
-    p: &'r mut Private,
-    daddr: Addr,
-) -> Result<&'r Route> {
+fn route<'r>(state: &State, so: &Sock<Udp>, p: &'r mut Private, daddr: Addr) -> Result<&'r Route> {
     if p.daddr != daddr {
         p.route = None;
         p.daddr = daddr;

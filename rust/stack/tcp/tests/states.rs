@@ -439,7 +439,10 @@ fn time_wait__new_syn_opens_again() {
         other => panic!("{other:?}"),
     }
     // Below: an old duplicate.
-    assert!(!matches!(tw.rcv(&syn(IRS - 100), client_id(), now), TwAction::Syn(_)));
+    assert!(!matches!(
+        tw.rcv(&syn(IRS - 100), client_id(), now),
+        TwAction::Syn(_)
+    ));
 }
 
 #[test]
@@ -451,8 +454,14 @@ fn time_wait__reset_must_be_exact() {
             ..Seg::new("R")
         })
     };
-    assert!(matches!(tw.rcv(&rst(IRS + 100), client_id(), now), TwAction::Drop(_)));
-    assert!(matches!(tw.rcv(&rst(IRS + 2), client_id(), now), TwAction::Kill));
+    assert!(matches!(
+        tw.rcv(&rst(IRS + 100), client_id(), now),
+        TwAction::Drop(_)
+    ));
+    assert!(matches!(
+        tw.rcv(&rst(IRS + 2), client_id(), now),
+        TwAction::Kill
+    ));
 }
 
 #[test]
