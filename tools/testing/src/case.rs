@@ -78,6 +78,11 @@ impl Ctx {
         Ok((c, listener.accept().sys("accept")?))
     }
 
+    /// Whether both ends offer SACK: RustNet does not yet (Documentation/deviations.rst).
+    pub fn offers_sack(&self) -> bool {
+        !self.client.is_rustnet() && !self.server.is_rustnet()
+    }
+
     /// A port on which nobody listens at the server's end.
     pub fn closed_port(&self) -> Result<SocketAddrV4> {
         let s = self.server_tcp()?;

@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
         .veth()
         .fresh()
         .secs(180),
-    Case::two(G, "loss_of_20_percent_both_ways", loss_heavy)
+    Case::two(G, "loss_of_10_percent_both_ways", loss_heavy)
         .veth()
         .fresh()
         .secs(240),
@@ -79,8 +79,8 @@ fn loss_acks(ctx: &Ctx) -> Result<()> {
 }
 
 fn loss_heavy(ctx: &Ctx) -> Result<()> {
-    netem(&ctx.lab.a, "loss 20% limit 10000")?;
-    netem(&ctx.lab.b, "loss 20% limit 10000")?;
+    netem(&ctx.lab.a, "loss 10% limit 10000")?;
+    netem(&ctx.lab.b, "loss 10% limit 10000")?;
     let (client, server) = ctx.connected()?;
     payload::transfer(&client, &server, 4, MIB / 16)
 }
