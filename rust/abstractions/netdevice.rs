@@ -12,7 +12,10 @@ use core::marker::{
     PhantomPinned, //
 };
 use core::ops::Deref;
-use core::ptr::NonNull;
+use core::ptr::{
+    addr_of,
+    NonNull, //
+};
 use kernel::alloc::{
     flags::GFP_KERNEL,
     KBox, //
@@ -106,6 +109,24 @@ impl NetDevice {
     pub(crate) fn has_ethernet_header(&self) -> bool {
         let dev = self.raw();
         !dev.header_ops.is_null() && usize::from(dev.addr_len) == ETH_ALEN
+    }
+
+    /// Whether the host sends on what comes in by this device and is not for it
+    /// (`net.ipv4.conf.DEV.forwarding`). Under RCU.
+    ///
+    /// Mirrors [`IN_DEV_FORWARD`](srctree/include/linux/inetdevice.h)
+    pub(crate) fn forwards_ipv4(&self) -> bool {
+        // SAFETY: Alive by the type invariant; the pointer is published by RCU, and the settings are read
+        // without a lock by C, too.
+        unsafe {
+            let in_dev = addr_of!(self.raw().ip_ptr).read_volatile();
+            !in_dev.is_null()
+                && addr_of!((*in_dev).cnf.data)
+                    .cast::<i32>()
+                    .add(bindings::IPV4_DEVCONF_FORWARDING as usize - 1)
+                    .read_volatile()
+                    != 0
+        }
     }
 
     /// Room that a packet needs in front for this device's headers, in bytes.

@@ -156,6 +156,32 @@ impl SkBuff {
         }
     }
 
+    /// The packet is sent on: what a device summed when it came in says nothing when it leaves.
+    ///
+    /// Mirrors [`skb_forward_csum`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn forward_csum(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            if u32::from((*self.headers()).ip_summed()) == bindings::CHECKSUM_COMPLETE {
+                (*self.headers()).set_ip_summed(bindings::CHECKSUM_NONE as u8);
+            }
+        }
+    }
+
+    /// Makes at least `n` bytes of headroom that no clone shares. `false` when there is no memory.
+    ///
+    /// Mirrors [`skb_cow`](srctree/include/linux/skbuff.h)
+    pub(crate) fn cow(&mut self, n: usize) -> bool {
+        let missing = n.saturating_sub(self.headroom());
+        if missing == 0 && !self.cloned() {
+            return true;
+        }
+        let missing = missing.next_multiple_of(bindings::SMP_CACHE_BYTES) as i32;
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { bindings::pskb_expand_head(self.as_ptr(), missing, 0, bindings::GFP_ATOMIC) == 0 }
+    }
+
     /// Lets go of the socket that the packet was charged to.
     ///
     /// Mirrors [`skb_orphan`](srctree/include/linux/skbuff.h)

@@ -5,6 +5,7 @@
 //! if it came in pieces, LOCAL_IN, transport. ICMP comes here in both modes, once it is known to be ours.
 
 use super::demux;
+use super::forward;
 use super::net::{
     Mode,
     State, //
@@ -18,7 +19,11 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
-use crate::abstractions::skb_meta::PACKET_OTHERHOST;
+use crate::abstractions::skb_meta::{
+    PACKET_BROADCAST,
+    PACKET_MULTICAST,
+    PACKET_OTHERHOST, //
+};
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
 use crate::stack::counters::Counter;
@@ -41,6 +46,7 @@ use crate::stack::wire::icmp::{
 };
 use crate::stack::wire::ipv4::{
     self,
+    Addr,
     Protocol, //
 };
 use core::ptr::null_mut;
@@ -90,8 +96,9 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
             local_deliver(state, ifindex, &header, skb)
         }
         _ => {
-            state.counts.event(Counter::IpInAddrErrors);
-            state.counts.drop(skb, DropReason::IpInAddrErrors);
+            NetDevice::with(state.net, ifindex, |dev| {
+                forward::forward(state, dev, &header, skb)
+            });
         }
     }
 }
@@ -206,30 +213,49 @@ pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Sk
     }
 }
 
-/// Tells the sender of a packet, whose data begin with the transport header, that it did not arrive.
-/// Only where RustNet answers for the host.
+/// Tells the sender of a packet for this host, whose data begin with the transport header, that it did
+/// not arrive. Only where RustNet answers for the host.
+pub(crate) fn send_unreach(state: &State, skb: &mut Skb, header: &Header, code: u8) {
+    if state.mode() == Mode::Replace && state.addr_type(header.daddr) == Kind::Local {
+        send_error(state, skb, header, Type::DEST_UNREACH, code, [0; 4]);
+    }
+}
+
+/// Tells the sender of a packet what became of it. `rest` is the second word of the message.
 ///
 /// Mirrors [`__icmp_send`](srctree/net/ipv4/icmp.c)
-pub(crate) fn send_unreach(state: &State, skb: &mut Skb, header: &Header, code: u8) {
-    if state.mode() != Mode::Replace {
-        return;
-    }
+pub(super) fn send_error(
+    state: &State,
+    skb: &mut Skb,
+    header: &Header,
+    kind: Type,
+    code: u8,
+    rest: [u8; 4],
+) {
     // RFC 1122, 3.2.2: never about an error, a broadcast or a later fragment.
-    if !icmp::output::may_send_error(header, skb.linear())
-        || state.addr_type(header.daddr) != Kind::Local
-        || !state.icmp_allow(header.saddr)
+    let payload = skb.network_header().get(usize::from(header.header_len)..);
+    if !icmp::output::may_send_error(header, payload.unwrap_or(&[]))
+        || matches!(skb.pkt_type(), PACKET_BROADCAST | PACKET_MULTICAST)
+        || !state.icmp_allow(kind, header.saddr)
     {
         return;
     }
-    if let Some(message) = icmp::output::error(skb, Type::DEST_UNREACH, code, [0; 4]) {
-        state.counts.event(Counter::IcmpOutDestUnreachs);
+    if let Some(message) = icmp::output::error(skb, kind, code, rest) {
+        state.counts.event(match kind {
+            Type::TIME_EXCEEDED => Counter::IcmpOutTimeExcds,
+            _ => Counter::IcmpOutDestUnreachs,
+        });
         reply_with(state, header, message, true);
     }
 }
 
 /// Sends an ICMP message back to where `header` came from.
 fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
-    let saddr = header.daddr;
+    // About a packet that was not for this host: from the address of the device that the answer leaves by.
+    let saddr = match state.addr_type(header.daddr) {
+        Kind::Local => header.daddr,
+        _ => Addr::ANY,
+    };
     let flow = Flow {
         saddr,
         daddr: header.saddr,
@@ -241,7 +267,7 @@ fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
     };
     state.counts.event(Counter::IcmpOutMsgs);
     let mut x = Xmit {
-        saddr,
+        saddr: route.saddr(),
         daddr: header.saddr,
         protocol: Protocol::ICMP,
         tos: match is_error {

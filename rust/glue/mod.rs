@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`net`] | what a namespace has of RustNet |
 //! | [`rx`] | which received frames are ours, and taking them |
+//! | [`forward`] | packets for somebody else |
 //! | [`ip_input`] | IPv4 and ICMP of packets that are ours |
 //! | [`demux`] | whose packet is it |
 //! | [`route`], [`fib`] | where packets go, and following the host's routes |
@@ -24,6 +25,7 @@ pub(crate) mod demux;
 pub(crate) mod drop;
 pub(crate) mod fib;
 pub(crate) mod filter;
+pub(crate) mod forward;
 pub(crate) mod inet_sock;
 pub(crate) mod inetsw;
 pub(crate) mod ip_input;

@@ -263,10 +263,10 @@ impl State {
     }
 
     /// Whether an ICMP error may be sent to `daddr` now.
-    pub(crate) fn icmp_allow(&self, daddr: Addr) -> bool {
+    pub(crate) fn icmp_allow(&self, kind: Type, daddr: Addr) -> bool {
         let now = timer::now();
         match self.icmp.allow(
-            Type::DEST_UNREACH,
+            kind,
             daddr,
             daddr.is_loopback(),
             random_u32(),

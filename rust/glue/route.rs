@@ -207,6 +207,12 @@ impl Route {
         self.info.src
     }
 
+    /// The number of the device that its packets leave by.
+    #[inline]
+    pub(super) fn oif(&self) -> u32 {
+        self.info.oif as u32
+    }
+
     /// What is done with its packets.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {

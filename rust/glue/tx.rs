@@ -76,37 +76,75 @@ pub(crate) fn queue_xmit(
     let dev = route.dst.dev(&rcu);
     skb.set_dev(dev);
     route.dst.attach(&mut skb, &rcu);
-    local_out(state, route, dev, skb, sk, now)
+    for point in [Point::LocalOut, Point::PostRouting] {
+        match walk(state, route, dev, skb, sk, point)? {
+            Some(s) => skb = s,
+            None => return Ok(()),
+        }
+    }
+    output(state, route, dev, skb, now)
 }
 
-/// Mirrors [`__ip_local_out`, `ip_output`](srctree/net/ipv4/ip_output.c)
+/// Sends a packet on that is somebody else's, and that begins with its IP header.
+///
+/// Mirrors [`ip_forward_finish`](srctree/net/ipv4/ip_forward.c), [`ip_output`](srctree/net/ipv4/ip_output.c)
+pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
+    let rcu = rcu::read_lock();
+    let dev = route.dst.dev(&rcu);
+    if !skb.cow(dev.reserved_space()) {
+        state.counts.event(Counter::IpOutDiscards);
+        return state.counts.drop(skb, DropReason::Nomem);
+    }
+    skb.forward_csum();
+    skb.set_dev(dev);
+    route.dst.attach(&mut skb, &rcu);
+    let sk = core::ptr::null_mut();
+    // Nobody waits for an answer: whoever dropped the packet has counted it.
+    if let Ok(Some(skb)) = walk(state, route, dev, skb, sk, Point::PostRouting) {
+        let _ = output(state, route, dev, skb, timer::now());
+    }
+}
+
+/// Walks a packet through the hooks of a place on its way out. `None`: it has gone another way.
 #[inline]
-fn local_out(
+fn walk(
     state: &State,
     route: &Route,
     dev: &NetDevice,
     mut skb: Skb,
     sk: *mut bindings::sock,
+    point: Point,
+) -> Result<Option<Skb>, Errno> {
+    if nf_hook::count(state.net, point) == 0 {
+        return Ok(Some(skb));
+    }
+    // Filters look for the host's notes there.
+    skb.cb_clear();
+    let at = Place {
+        net: state.net,
+        point,
+        input: None,
+        output: Some(dev),
+        sk,
+    };
+    let skb = nf_hook::walk(skb, &at).ok_or(Errno::EPERM)?;
+    if !route.dst.is_on(&skb) {
+        return by_host(state, skb).map(|()| None);
+    }
+    Ok(Some(skb))
+}
+
+/// Cuts the packet if it is too long, and sends it.
+///
+/// Mirrors [`ip_finish_output`](srctree/net/ipv4/ip_output.c)
+#[inline]
+fn output(
+    state: &State,
+    route: &Route,
+    dev: &NetDevice,
+    skb: Skb,
     now: Instant,
 ) -> Result<(), Errno> {
-    for point in [Point::LocalOut, Point::PostRouting] {
-        if nf_hook::count(state.net, point) == 0 {
-            continue;
-        }
-        // Filters look for the host's notes there.
-        skb.cb_clear();
-        let at = Place {
-            net: state.net,
-            point,
-            input: None,
-            output: Some(dev),
-            sk,
-        };
-        skb = nf_hook::walk(skb, &at).ok_or(Errno::EPERM)?;
-        if !route.dst.is_on(&skb) {
-            return by_host(state, skb);
-        }
-    }
     if skb.len() > route.mtu() as usize && skb.gso_size() == 0 {
         return fragment(state, skb);
     }

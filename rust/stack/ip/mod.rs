@@ -9,6 +9,7 @@
 //! | [`output`] | the header of a packet of ours, its identification | ip_output.c |
 //! | [`route`] | where a packet goes: rules, tables, the longest prefix | fib_trie.c, fib_rules.c, route.c |
 //! | [`input`] | every check of a received header; martian addresses | ip_input.c, route.c |
+//! | [`forward`] | what a router does to a packet | ip_forward.c |
 //! | [`options`] | what the options of a received packet ask for | ip_options.c |
 
 pub mod output;
@@ -16,6 +17,8 @@ pub mod output;
 pub mod route;
 
 pub mod input;
+
+pub mod forward;
 
 pub mod options;
 

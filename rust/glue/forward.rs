@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Packets for somebody else, in `replace`: sent on if the host would send them on.
+//!
+//! Mirrors [`ip_forward`](srctree/net/ipv4/ip_forward.c)
+
+use super::ip_input::send_error;
+use super::net::State;
+use super::route::Route;
+use super::tx;
+use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::nf_hook::{
+    self,
+    Place,
+    Point, //
+};
+use crate::abstractions::skb_meta::PACKET_HOST;
+use crate::abstractions::skbuff::Skb;
+use crate::stack::counters::Counter;
+use crate::stack::drop_reason::DropReason;
+use crate::stack::errno::Errno;
+use crate::stack::ip::forward::{
+    self,
+    Refused, //
+};
+use crate::stack::ip::route::{
+    Flow,
+    Kind, //
+};
+use crate::stack::ip::Header;
+use crate::stack::wire::icmp::{
+    unreach,
+    Type, //
+};
+use core::ptr::null_mut;
+
+/// Takes a packet that is not for this host and whose data begin with the IP header. Softirq, under RCU;
+/// consumes the packet.
+pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: Skb) {
+    if skb.pkt_type() != PACKET_HOST || !dev.forwards_ipv4() {
+        state.counts.event(Counter::IpInAddrErrors);
+        return state.counts.drop(skb, DropReason::IpInAddrErrors);
+    }
+    let flow = Flow {
+        saddr: header.saddr,
+        daddr: header.daddr,
+        tos: header.tos,
+        iif: dev.ifindex() as i32,
+        mark: skb.mark(),
+        ..Flow::default()
+    };
+    let route = match Route::output(state, &flow) {
+        Ok(route) if route.kind() == Kind::Unicast => route,
+        Ok(_) => {
+            state.counts.event(Counter::IpInAddrErrors);
+            return state.counts.drop(skb, DropReason::IpInAddrErrors);
+        }
+        Err(e) => {
+            let code = match e {
+                Errno::EHOSTUNREACH => Some(unreach::HOST),
+                Errno::EACCES => Some(unreach::PKT_FILTERED),
+                Errno::ENETUNREACH => Some(unreach::NET),
+                _ => None,
+            };
+            if let Some(code) = code {
+                send_error(state, &mut skb, header, Type::DEST_UNREACH, code, [0; 4]);
+            }
+            state.counts.event(Counter::IpInNoRoutes);
+            return state.counts.drop(skb, DropReason::IpInNoRoutes);
+        }
+    };
+    let mtu = route.mtu();
+    if let Err(refused) = forward::forward(&mut skb, header, mtu as usize) {
+        match refused {
+            Refused::Ttl => {
+                state.counts.event(Counter::IpInHdrErrors);
+                send_error(state, &mut skb, header, Type::TIME_EXCEEDED, 0, [0; 4]);
+            }
+            Refused::TooBig => {
+                let [_, _, m0, m1] = mtu.to_be_bytes();
+                let code = unreach::FRAG_NEEDED;
+                let rest = [0, 0, m0, m1];
+                send_error(state, &mut skb, header, Type::DEST_UNREACH, code, rest);
+            }
+            Refused::Nomem => (),
+        }
+        return state.counts.drop(skb, refused.reason());
+    }
+    let walked = NetDevice::with(state.net, route.oif(), |out| {
+        let at = Place {
+            net: state.net,
+            point: Point::Forward,
+            input: Some(dev),
+            output: Some(out),
+            sk: null_mut(),
+        };
+        nf_hook::walk(skb, &at)
+    });
+    if let Some(skb) = walked.flatten() {
+        state.counts.event(Counter::IpForwDatagrams);
+        tx::forward_output(state, &route, skb);
+    }
+}
