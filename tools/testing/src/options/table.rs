@@ -96,7 +96,7 @@ pub const TABLE: &[Row] = rows! {
     SOL 56 "SO_INCOMING_NAPI_ID" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Is(0), Done, "";
     SOL 57 "SO_COOKIE" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::EINVAL), Done, "needs eight bytes of room";
     SOL 59 "SO_PEERGROUPS" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::ENODATA), Done, "";
-    SOL 60 "SO_ZEROCOPY" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
+    SOL 60 "SO_ZEROCOPY" Tcp int!(1), Set::Ok, Get::Is(1), Differs(Set::Err(c::EOPNOTSUPP), Get::Is(0)), "the socket core allows it to families it knows";
     SOL 61 "SO_TXTIME" Udp &[1, 0, 0, 0, 0, 0, 0, 0], Set::Ok, Get::Ok, Done, "";
     SOL 62 "SO_BINDTOIFINDEX" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     SOL 63 "SO_TIMESTAMP_NEW" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
@@ -110,7 +110,7 @@ pub const TABLE: &[Row] = rows! {
     SOL 71 "SO_NETNS_COOKIE" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::EINVAL), Done, "needs eight bytes of room";
     SOL 72 "SO_BUF_LOCK" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     SOL 73 "SO_RESERVE_MEM" Tcp int!(0), Set::Err(c::EOPNOTSUPP), Get::Is(0), Done, "needs memory accounting by a cgroup";
-    SOL 74 "SO_TXREHASH" Tcp int!(0), Set::Ok, Get::Is(0), Done, "";
+    SOL 74 "SO_TXREHASH" Tcp int!(0), Set::Ok, Get::Is(0), Refused(c::EOPNOTSUPP), "the socket core allows it to AF_INET and AF_INET6";
     SOL 75 "SO_RCVMARK" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
     SOL 76 "SO_PASSPIDFD" Tcp int!(1), Set::Err(c::EOPNOTSUPP), Get::Err(c::EOPNOTSUPP), Done, "";
     SOL 77 "SO_PEERPIDFD" Tcp int!(1), Set::Err(c::ENOPROTOOPT), Get::Err(c::ENODATA), Done, "";
