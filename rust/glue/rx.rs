@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Received frames: which of them are RustNet's, and taking them from the host.
 //!
-//! In `coexist` packets are claimed where the host delivers to itself ([`LocalIn`]), before its filters,
-//! which are then walked by us. By then the host has put fragments together, undone NAT, and found that
-//! the packet is for this host and comes from where it claims to be: a claim needs to ask about the
-//! socket alone. The hook is passed by every packet of the host, so it first asks a small table whether
+//! In `coexist` packets are claimed where the host delivers to itself ([`LocalIn`]), behind its filters. By
+//! then the host has put fragments together, undone NAT, and found that the packet is for this host and
+//! comes from where it claims to be: a claim needs to ask about the socket alone. The hook is passed by every packet of the host, so it first asks a small table whether
 //! anybody here has the packet's port at all.
 //!
 //! A claim at the device's ingress hook would spare our packets the host's IP layer, but every packet of
@@ -271,10 +270,11 @@ fn claim_icmp(state: &State, packet: &mut Passing<'_>, ifindex: u32) {
     }
 }
 
-/// Registers the claim of a namespace, before every hook of the host's filters: they are walked
-/// afterwards, by us.
+/// Registers the claim of a namespace: behind the last step of NAT (NF_IP_PRI_NAT_SRC), which turns the
+/// replies to a flow that was redirected on its way out into what our socket waits for; but before
+/// connection tracking confirms the packet, which is walked by us.
 pub(crate) fn register(state: &State) -> Result<nf_hook::Registration> {
-    nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MIN)
+    nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MAX - 1)
 }
 
 /// IPv4 frames that no ingress hook took, in `replace`: those that a bridge or its like let pass. In
