@@ -265,13 +265,10 @@ impl State {
     /// Whether an ICMP error may be sent to `daddr` now.
     pub(crate) fn icmp_allow(&self, kind: Type, daddr: Addr) -> bool {
         let now = timer::now();
-        match self.icmp.allow(
-            kind,
-            daddr,
-            daddr.is_loopback(),
-            random_u32(),
-            now,
-        ) {
+        match self
+            .icmp
+            .allow(kind, daddr, daddr.is_loopback(), random_u32(), now)
+        {
             Ok(()) => true,
             Err(counter) => {
                 self.counts.event(counter);

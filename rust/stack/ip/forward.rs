@@ -105,7 +105,13 @@ mod tests {
             let (mut skb, header) = packet(ttl, true, 100);
             assert_eq!(forward(&mut skb, &header, 1500), Ok(()));
             let after = crate::stack::ip::rcv(&mut skb, |_| ()).unwrap();
-            assert_eq!(after, Header { ttl: ttl - 1, ..header });
+            assert_eq!(
+                after,
+                Header {
+                    ttl: ttl - 1,
+                    ..header
+                }
+            );
         }
     }
 
