@@ -453,9 +453,13 @@ impl SocketOps for Udp {
             sport: so.num(),
             dport,
         };
-        // Datagrams are not fragmented.
+        let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP);
         if len as u32 > way.mtu().saturating_sub(28) {
-            return Err(EMSGSIZE);
+            // Only IP_PMTUDISC_WANT, the usual, has a datagram cut that does not fit.
+            if x.dont_fragment && so.pmtudisc() != bindings::IP_PMTUDISC_WANT as u8 {
+                return Err(EMSGSIZE);
+            }
+            x.dont_fragment = false;
         }
         udp::output::send_skb(&mut skb, id, true).map_err(error)?;
         skb.set_mark(cookie.mark);
@@ -463,7 +467,6 @@ impl SocketOps for Udp {
         if cookie.transmit_time != 0 {
             dgram::set_delivery_time(so, &mut skb, cookie.transmit_time);
         }
-        let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP);
         if id.daddr.is_multicast() {
             x.ttl = so.mc_ttl();
         }
