@@ -71,6 +71,20 @@ static TABLE: Table<Tcp> = Table::new();
 /// Who has which TCP port.
 pub(super) static PORTS: ModuleCell<PortTable> = ModuleCell::new();
 
+/// Connections that their users have closed and that are not over yet.
+static ORPHANS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts a connection that nobody holds any more. `false` if there are too many of them: each costs
+/// memory, and nobody waits for what it still has to say.
+///
+/// Mirrors [`tcp_too_many_orphans`](srctree/net/ipv4/tcp.c)
+pub(super) fn count_orphan(so: &Sock<Tcp>) -> bool {
+    so.shared().orphan.store(true, Ordering::Relaxed);
+    let n = ORPHANS.fetch_add(1, Ordering::Relaxed);
+    // As `tcp_max_orphans` is by default: as many as the table has chains.
+    (n as usize) < TABLE.len().0
+}
+
 /// What the lock protects.
 pub(crate) struct Private {
     /// The connection.
@@ -90,6 +104,8 @@ pub(crate) struct Shared {
     pub(super) inq: AtomicU32,
     /// The timer fired while a user owned the socket.
     deferred: AtomicBool,
+    /// Closed by its user, counted in [`ORPHANS`].
+    pub(super) orphan: AtomicBool,
     /// What listen(2) made; it stays when listening ends.
     pub(super) listener: ListenerCell,
 }
@@ -179,6 +195,9 @@ impl Protocol for Tcp {
         let mut env = TcpEnv::new(owned, &mut p.route, &mut p.binding, Instant::ZERO);
         p.tp.drop_queues(&mut env);
         inet_sock::put_port(sk);
+        if sk.shared().orphan.load(Ordering::Relaxed) {
+            ORPHANS.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

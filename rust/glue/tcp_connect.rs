@@ -377,6 +377,12 @@ pub(super) fn release(so: SockRef<Tcp>) {
     // What came meanwhile may have ended it: looked at before the last question is asked.
     lock.flush_backlog();
     glue_tcp::enter(&mut lock, |tp, env| tp.orphan(env));
+    if so.state() != bindings::TCP_CLOSE as u8 && !glue_tcp::count_orphan(&so) {
+        if let Some(state) = State::of(so.net()) {
+            state.counts.event(Counter::TcpAbortOnMemory);
+        }
+        glue_tcp::enter(&mut lock, |tp, env| tp.abort(env));
+    }
     if so.state() == bindings::TCP_CLOSE as u8 {
         glue_tcp::unhash(&so);
         inet_sock::put_port(&mut lock);

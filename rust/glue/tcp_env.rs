@@ -110,6 +110,14 @@ impl<'a> TcpEnv<'a> {
         }
         if wake & CHANGE != 0 {
             sk.state_change();
+            // SIGIO: connected, half closed, or over.
+            match u32::from(sk.shutdown()) {
+                0 => sk.wake_async(bindings::SOCK_WAKE_IO, bindings::POLL_OUT),
+                bindings::SHUTDOWN_MASK => {
+                    sk.wake_async(bindings::SOCK_WAKE_WAITD, bindings::POLL_HUP);
+                }
+                _ => sk.wake_async(bindings::SOCK_WAKE_WAITD, bindings::POLL_IN),
+            }
         }
         if wake & READY != 0 {
             sk.data_ready();

@@ -54,7 +54,14 @@ use crate::{
         wire::ipv4::Addr, //
     },
 };
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
 use kernel::prelude::*;
+
+/// How many there are.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The value of a TIME_WAIT object.
 pub(crate) struct TimeWait {
@@ -68,6 +75,7 @@ const _: () = assert!(core::mem::size_of::<Mini<TimeWait>>() <= 256);
 
 impl Drop for TimeWait {
     fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
         if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
             ports.release(b);
         }
@@ -91,7 +99,8 @@ impl MiniKind for TimeWait {
     }
 }
 
-/// Leaves `tw` in the table in the place of the socket. Without memory the socket just goes.
+/// Leaves `tw` in the table in the place of the socket. Without memory, or when there are too many
+/// already, the socket just goes.
 ///
 /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
 pub(super) fn leave(
@@ -105,6 +114,11 @@ pub(super) fn leave(
     let Some(state) = State::of(net) else {
         return;
     };
+    // As `tcp_max_tw_buckets` is by default: half as many as the table has chains.
+    if COUNT.load(Ordering::Relaxed) as usize >= Tcp::table().len().0 / 2 {
+        state.counts.event(Counter::TcpTimeWaitOverflow);
+        return;
+    }
     let binding = port.and_then(|b| {
         let mut bound = inet_sock::bound_of(so, false);
         bound.time_wait = true;
@@ -112,6 +126,7 @@ pub(super) fn leave(
     });
     let name = inet_sock::name(net, id);
     let family = proto::family() as u16;
+    COUNT.fetch_add(1, Ordering::Relaxed);
     let value = TimeWait { tw, binding };
     let Some(mini) = MiniRef::new(&name, family, so.bound_dev_if(), value) else {
         state.counts.event(Counter::TcpTimeWaitOverflow);
