@@ -31,6 +31,12 @@ pub const CASES: &[Case] = &[
     Case::own(G, "sysctl_reads_and_refuses_nonsense", sysctl).fresh(),
     Case::own(G, "sysctl_needs_capability", sysctl_capability).fresh(),
     Case::own(G, "coexist_two_servers_on_one_address", two_servers).fresh(),
+    Case::own(
+        G,
+        "coexist_a_listener_leaves_connections_of_the_host",
+        same_port,
+    )
+    .fresh(),
     Case::own(G, "coexist_no_RST_from_the_host", no_rst)
         .fresh()
         .secs(90),
@@ -132,6 +138,22 @@ fn two_servers(ctx: &Ctx) -> Result<()> {
         drop(client);
         check_eq!(server.recv(&mut [0; 1], 0).sys("recv")?, 0, "FIN");
     }
+    no_reset_on(&tap)
+}
+
+/// A connection of the host's outlives its listener, and one of RustNet's takes the address and the port.
+fn same_port(ctx: &Ctx) -> Result<()> {
+    let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
+    let (host, addr) = listen(ctx, HOST)?;
+    let (hc, hs) = pair(ctx, &host, addr)?;
+    drop(host);
+    let ours = ctx.lab.b.tcp(subject(ctx))?;
+    ours.bind(addr).sys("bind")?;
+    ours.listen(16).sys("listen")?;
+    payload::exchange(&hc, &hs, 1, 100_000)?;
+    let (oc, os) = pair(ctx, &ours, addr)?;
+    payload::exchange(&oc, &os, 2, 100_000)?;
+    payload::exchange(&hc, &hs, 3, 100_000)?;
     no_reset_on(&tap)
 }
 

@@ -108,6 +108,27 @@ impl<'a> Attack<'a> {
         Ok(t)
     }
 
+    /// The last TCP segments of the wire, for a message.
+    pub fn last_seen(&self, n: usize) -> Result<String> {
+        let all = self.tap.drain()?;
+        let lines: Vec<String> = all
+            .iter()
+            .filter_map(|(way, f)| Some((way, f.tcp()?)))
+            .map(|(way, s)| {
+                let Segment {
+                    seq,
+                    ack,
+                    flags,
+                    window,
+                    len,
+                    ..
+                } = s;
+                format!("{way:?} {flags:#04x} seq {seq} len {len} ack {ack} win {window}")
+            })
+            .collect();
+        Ok(lines[lines.len().saturating_sub(n)..].join("\n"))
+    }
+
     /// The connection must still work; the counters must have grown, in RustNet's namespace.
     ///
     /// `drops` are alternatives, for layers may share the work: at least `least` of their sum.
