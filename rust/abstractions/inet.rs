@@ -24,6 +24,29 @@ pub enum AddrType {
 }
 
 impl Net {
+    /// Whether the host has a TCP connection, half-open one or TIME_WAIT with these ends, all in host order:
+    /// the peer's address and port, then the local ones. `dif` is the device that a packet of it came in by.
+    /// Softirq, or process context with bottom halves off.
+    pub fn host_has_tcp(&self, daddr: u32, dport: u16, saddr: u32, sport: u16, dif: c_int) -> bool {
+        // SAFETY: A live namespace; what is found comes with a reference, which is given back at once.
+        unsafe {
+            let sk = bindings::__inet_lookup_established(
+                self.as_ptr(),
+                daddr.to_be(),
+                dport.to_be(),
+                saddr.to_be(),
+                sport,
+                dif,
+                0,
+            );
+            if sk.is_null() {
+                return false;
+            }
+            bindings::sock_gen_put(sk);
+        }
+        true
+    }
+
     /// What `addr`, in host order, means here; with `oif`, in the routing table of that device's VRF.
     ///
     /// Mirrors [`inet_addr_type_table`](srctree/net/ipv4/fib_frontend.c)

@@ -108,6 +108,14 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Whether only a listener has the packet, by its destination.
+    #[inline]
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.taker, Taker::Listener(_))
+    }
+}
+
 /// What has both ends of the packet.
 #[inline]
 pub(crate) fn connected(state: &State, key: &Key) -> Option<Found> {

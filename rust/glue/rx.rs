@@ -188,6 +188,11 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     let Some(found) = demux::any(state, &key) else {
         return;
     };
+    // A connection of the host's may end at an address and port where one of our sockets listens: its
+    // segments are the host's, and a listener of ours would reset it.
+    if found.is_listener() && host_has(state, &key) {
+        return;
+    }
     let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
         return;
     };
@@ -200,6 +205,16 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
         }
         Err(reason) => state.counts.drop(skb, reason),
     }
+}
+
+/// Whether the host has a connection with both ends of the packet.
+#[cold]
+fn host_has(state: &State, key: &demux::Key) -> bool {
+    let (daddr, saddr) = (key.saddr.to_u32(), key.daddr.to_u32());
+    let dif = key.ifindex as i32;
+    state
+        .net
+        .host_has_tcp(daddr, key.sport, saddr, key.dport, dif)
 }
 
 /// The ends of a packet of a transport, which begins with its IP header; `None` for anything else.
