@@ -15,7 +15,7 @@ use netlab::ktap::Sysc;
 use netlab::sock::sockaddr_in;
 use netlab::tap::Tap;
 use netlab::tap::Way;
-use netlab::tap::ETH_P_IP;
+use netlab::tap::ETH_P_ALL;
 use netlab::wait;
 
 use crate::blocked::gettid;
@@ -258,7 +258,7 @@ fn simultaneous(ctx: &Ctx) -> Result<()> {
     ))?;
     a.bind(at_a).sys("bind a")?;
     b.bind(at_b).sys("bind b")?;
-    let tap = Tap::new(&ctx.lab.a, ETH_P_IP)?;
+    let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
     for (s, to) in [(&a, at_b), (&b, at_a)] {
         s.nonblocking(true).sys("FIONBIO")?;
         want_errno("connect", s.connect(to), c::EINPROGRESS)?;
@@ -429,7 +429,7 @@ fn backlog(ctx: &Ctx) -> Result<()> {
     one.connect(addr).sys("first connect")?;
     two.connect(addr).sys("second connect")?;
     three.nonblocking(true).sys("FIONBIO")?;
-    let tap = Tap::new(&ctx.lab.b, ETH_P_IP)?;
+    let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
     want_errno("third connect", three.connect(addr), c::EINPROGRESS)?;
     let mut syns = 0;
     tap.find("the third SYN sent again", |way, f| {

@@ -15,7 +15,6 @@ use netlab::ktap::Sysc;
 use netlab::tap::Tap;
 use netlab::tap::Way;
 use netlab::tap::ETH_P_ALL;
-use netlab::tap::ETH_P_IP;
 use netlab::Sock;
 
 use crate::case::Case;
@@ -240,11 +239,11 @@ fn checksums(ctx: &Ctx) -> Result<()> {
             ])
             .map_err(|e| netlab::ktap::skip(format!("needs ethtool: {e:#}")))?;
     }
-    let tap = Tap::new(&ctx.lab.b, ETH_P_IP)?;
+    let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
     let (client, server) = ctx.connected()?;
     netlab::payload::exchange(&client, &server, 2, 100_000)?;
     let mut seen = 0;
-    for (_, f) in tap.drain()? {
+    for (_, f) in tap.drain()?.into_iter().filter(|(way, _)| *way == Way::In) {
         let Some((src, dst, segment)) = f.transport(6) else {
             continue;
         };
@@ -255,7 +254,7 @@ fn checksums(ctx: &Ctx) -> Result<()> {
         check_eq!(sum, 0, "TCP checksum of {:?}", f.tcp());
         seen += 1;
     }
-    check!(seen > 60, "only {seen} segments seen");
+    check!(seen > 30, "only {seen} segments seen");
     Ok(())
 }
 

@@ -107,8 +107,9 @@ fn options(ctx: &Ctx) -> Result<()> {
             bad.options.splice(..0, shape.iter().copied());
             bad.options.truncate(40);
         }
-        // Old data: however the options are read, the stream cannot change.
-        bad.seq = bad.seq.wrapping_sub(1);
+        // Old data, and too old for its timestamp to count: however the options are read, neither
+        // the stream nor PAWS can change.
+        bad.seq = bad.seq.wrapping_sub(5000);
         bad.data = vec![b'!'];
         attack.shoot(&bad.packet())?;
     }
