@@ -5,10 +5,12 @@
 //! `# Invariants`, and the context in which a function may be called (softirq, process, a lock) is
 //! part of its contract.
 
+pub(crate) mod chains;
 pub(crate) mod defrag;
 pub(crate) mod dgram;
 pub(crate) mod dst;
 pub(crate) mod ehash;
+pub(crate) mod family;
 pub(crate) mod fib_notifier;
 pub(crate) mod fragment;
 pub(crate) mod inet;
@@ -25,8 +27,10 @@ pub(crate) mod packet_type;
 pub(crate) mod percpu;
 pub(crate) mod proc_fs;
 pub(crate) mod proto;
+pub(crate) mod proto_ops;
 pub(crate) mod rcu;
 pub(crate) mod request;
+pub(crate) mod sk;
 pub(crate) mod skb_meta;
 pub(crate) mod skb_queue;
 pub(crate) mod skb_tree;

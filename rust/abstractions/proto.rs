@@ -211,7 +211,7 @@ impl<P: Protocol> Proto<P> {
         }
         // SAFETY: Nobody else sees `*p` before `proto_register`.
         unsafe {
-            *self.ops.get() = super::socket::ops::<P>(family, module);
+            *self.ops.get() = super::proto_ops::ops::<P>(family, module);
             FAMILY.store(family, Ordering::Relaxed);
             (*p).owner = module.as_ptr().cast();
             (*p).backlog_rcv = Some(backlog_rcv::<P>);

@@ -6,13 +6,17 @@
 //!
 //! C header: [`include/linux/net.h`](srctree/include/linux/net.h)
 
+pub use super::family::{
+    Create,
+    Family,
+    FamilyRegistration, //
+};
 use super::{
     iov::{
         MsgIter,
         OptIn,
         OptOut, //
     },
-    netns::Net,
     proto::Protocol,
     skbuff::SkBuff, //
     sock::{
@@ -23,16 +27,11 @@ use super::{
 };
 use crate::bindings;
 use core::{
-    cell::UnsafeCell,
     marker::PhantomData,
     mem::size_of,
     ptr::{
         self,
         NonNull, //
-    },
-    sync::atomic::{
-        AtomicUsize,
-        Ordering, //
     },
 };
 use kernel::{
@@ -48,7 +47,6 @@ use kernel::{
         c_ulong,
         c_void, //
     },
-    ThisModule, //
 };
 
 /// The socket as the file knows it (`struct socket`).
@@ -75,6 +73,18 @@ pub enum SocketState {
 }
 
 impl<'a, P: Protocol> Socket<'a, P> {
+    /// # Safety
+    ///
+    /// `sock` is a live `struct socket` whose socket is one of `P`'s, for `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw(sock: NonNull<bindings::socket>) -> Self {
+        // INVARIANT: The caller's promise.
+        Socket {
+            sock,
+            _p: PhantomData,
+        }
+    }
+
     /// The transport's socket.
     #[inline]
     pub fn sk(&self) -> &'a Sock<P> {
@@ -115,6 +125,18 @@ pub struct RawAddr<'a> {
 }
 
 impl RawAddr<'_> {
+    /// # Safety
+    ///
+    /// `ptr` is an address in kernel memory, `len` bytes long and aligned for every family, for the lifetime
+    /// of the result.
+    pub(super) unsafe fn from_raw(ptr: *const c_void, len: usize) -> Self {
+        RawAddr {
+            ptr,
+            len,
+            _p: PhantomData,
+        }
+    }
+
     /// Its family.
     ///
     /// # Errors
@@ -157,6 +179,18 @@ pub struct Msg<'a> {
 }
 
 impl Msg<'_> {
+    /// # Safety
+    ///
+    /// `msg` is a live `struct msghdr` that is the result's alone for its lifetime.
+    #[inline]
+    pub(super) unsafe fn from_raw(msg: NonNull<bindings::msghdr>) -> Self {
+        // INVARIANT: The caller's promise.
+        Msg {
+            msg,
+            _p: PhantomData,
+        }
+    }
+
     /// The flags that the user gave to sendmsg (`MSG_*`).
     #[inline]
     pub fn flags(&self) -> u32 {
@@ -308,7 +342,7 @@ pub struct Cookie {
 /// # Safety
 ///
 /// `to` has room for one.
-unsafe fn put_addr(to: *mut bindings::sockaddr_in, addr: u32, port: u16) {
+pub(super) unsafe fn put_addr(to: *mut bindings::sockaddr_in, addr: u32, port: u16) {
     // SAFETY: The caller's promise.
     unsafe {
         ptr::write_bytes(to, 0, 1);
@@ -328,6 +362,22 @@ pub struct IoctlArg<'a> {
 }
 
 impl IoctlArg<'_> {
+    /// # Safety
+    ///
+    /// The arguments are those of an ioctl on the live socket `sock` that is going on.
+    pub(super) unsafe fn from_raw(
+        sock: NonNull<bindings::socket>,
+        cmd: c_uint,
+        arg: c_ulong,
+    ) -> Self {
+        IoctlArg {
+            sock,
+            cmd,
+            arg,
+            _p: PhantomData,
+        }
+    }
+
     /// Writes an `int` there.
     ///
     /// # Errors
@@ -402,314 +452,6 @@ pub trait SocketOps: Protocol {
     fn splice_eof(so: &Sock<Self>);
 }
 
-/// Makes the `struct proto_ops` of a protocol.
-pub(super) fn ops<P: SocketOps>(family: c_int, module: &'static ThisModule) -> bindings::proto_ops {
-    // SAFETY: All zeroes is a value of this C type: nothing is set.
-    let mut o: bindings::proto_ops = unsafe { core::mem::zeroed() };
-    o.family = family;
-    o.owner = module.as_ptr().cast();
-    o.release = Some(release::<P>);
-    o.bind = Some(bind::<P>);
-    o.connect = Some(connect::<P>);
-    o.socketpair = Some(bindings::sock_no_socketpair);
-    o.accept = Some(accept::<P>);
-    o.getname = Some(getname::<P>);
-    o.poll = Some(poll::<P>);
-    o.ioctl = Some(ioctl::<P>);
-    o.gettstamp = Some(bindings::sock_gettstamp);
-    o.listen = Some(listen::<P>);
-    o.shutdown = Some(shutdown::<P>);
-    o.setsockopt = Some(setsockopt::<P>);
-    o.getsockopt_iter = Some(getsockopt::<P>);
-    o.sendmsg = Some(sendmsg::<P>);
-    o.recvmsg = Some(recvmsg::<P>);
-    o.mmap = Some(bindings::sock_no_mmap);
-    o.splice_eof = Some(splice_eof::<P>);
-    if u32::from(P::TYPE) == bindings::sock_type_SOCK_DGRAM {
-        o.set_peek_off = Some(bindings::sk_set_peek_off);
-    }
-    o
-}
-
-fn result(r: Result) -> c_int {
-    match r {
-        Ok(()) => 0,
-        Err(e) => e.to_errno(),
-    }
-}
-
-fn count(r: Result<usize>) -> c_int {
-    match r {
-        Ok(n) => n.min(c_int::MAX as usize) as c_int,
-        Err(e) => e.to_errno(),
-    }
-}
-
-/// # Safety
-///
-/// `sock` is a live socket of `P`'s that the socket core called an operation on.
-#[inline]
-unsafe fn socket<'a, P: Protocol>(sock: *mut bindings::socket) -> Socket<'a, P> {
-    // INVARIANT: The caller's promise.
-    Socket {
-        // SAFETY: A live object's address is not null.
-        sock: unsafe { NonNull::new_unchecked(sock) },
-        _p: PhantomData,
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core on the last close: no other operation is running or will.
-unsafe extern "C" fn release<P: SocketOps>(sock: *mut bindings::socket) -> c_int {
-    // SAFETY: The caller's promise. The file's reference was counted when the socket was made or grafted.
-    unsafe {
-        if let Some(sk) = NonNull::new((*sock).sk) {
-            P::release(SockRef::from_raw(sk));
-            (*sock).sk = ptr::null_mut();
-        }
-    }
-    0
-}
-
-/// # Safety
-///
-/// Called by the socket core with a checked address in kernel memory.
-unsafe extern "C" fn bind<P: SocketOps>(
-    sock: *mut bindings::socket,
-    addr: *mut bindings::sockaddr_unsized,
-    len: c_int,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let sock = unsafe { socket::<P>(sock) };
-    result(P::bind(sock.sk(), raw_addr(addr, len)))
-}
-
-fn raw_addr<'a>(addr: *mut bindings::sockaddr_unsized, len: c_int) -> RawAddr<'a> {
-    RawAddr {
-        ptr: addr.cast(),
-        len: usize::try_from(len).unwrap_or(0),
-        _p: PhantomData,
-    }
-}
-
-/// # Safety
-///
-/// As [`bind`].
-unsafe extern "C" fn connect<P: SocketOps>(
-    sock: *mut bindings::socket,
-    addr: *mut bindings::sockaddr_unsized,
-    len: c_int,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let sock = unsafe { socket::<P>(sock) };
-    result(P::connect(
-        &sock,
-        raw_addr(addr, len),
-        flags as u32 & bindings::O_NONBLOCK != 0,
-    ))
-}
-
-/// # Safety
-///
-/// Called by the socket core with a new `struct socket` that has no socket yet.
-unsafe extern "C" fn accept<P: SocketOps>(
-    sock: *mut bindings::socket,
-    newsock: *mut bindings::socket,
-    arg: *mut bindings::proto_accept_arg,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let so = unsafe { socket::<P>(sock) };
-    // SAFETY: As above.
-    let nonblock = unsafe { (*arg).flags } as u32 & bindings::O_NONBLOCK != 0;
-    match P::accept(so.sk(), nonblock) {
-        Ok((child, more)) => {
-            let lock = UserLock::nested(&child);
-            // SAFETY: The new socket is tied to its file, which takes over the reference given away here; the
-            // function charges the socket to the accepting task's memory cgroup.
-            unsafe {
-                (*arg).is_empty = c_int::from(!more);
-                bindings::__inet_accept(sock, newsock, child.as_ptr());
-                custom_sockopt(newsock);
-            }
-            drop(lock);
-            child.into_raw();
-            0
-        }
-        Err(e) => e.to_errno(),
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core; `addr` has room for every address.
-unsafe extern "C" fn getname<P: SocketOps>(
-    sock: *mut bindings::socket,
-    addr: *mut bindings::sockaddr,
-    peer: c_int,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let sock = unsafe { socket::<P>(sock) };
-    let end = match peer {
-        0 => End::Local,
-        1 => End::Peer,
-        _ => End::Accepted,
-    };
-    match P::getname(sock.sk(), end) {
-        Ok((a, port)) => {
-            // SAFETY: The caller's promise.
-            unsafe { put_addr(addr.cast(), a, port) };
-            size_of::<bindings::sockaddr_in>() as c_int
-        }
-        Err(e) => e.to_errno(),
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn poll<P: SocketOps>(
-    file: *mut bindings::file,
-    sock: *mut bindings::socket,
-    wait: *mut bindings::poll_table_struct,
-) -> bindings::__poll_t {
-    // SAFETY: The caller's promise: all three are alive.
-    unsafe { bindings::sock_poll_wait(file, sock, wait) };
-    // SAFETY: As above.
-    P::poll(unsafe { socket::<P>(sock) }.sk()) as bindings::__poll_t
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn ioctl<P: SocketOps>(
-    sock: *mut bindings::socket,
-    cmd: c_uint,
-    arg: c_ulong,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let s = unsafe { socket::<P>(sock) };
-    let arg = IoctlArg {
-        sock: s.sock,
-        cmd,
-        arg,
-        _p: PhantomData,
-    };
-    match P::ioctl(s.sk(), cmd, arg) {
-        Ok(n) => n,
-        Err(e) => e.to_errno(),
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn listen<P: SocketOps>(sock: *mut bindings::socket, backlog: c_int) -> c_int {
-    // SAFETY: The caller's promise.
-    result(P::listen(&unsafe { socket::<P>(sock) }, backlog))
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn shutdown<P: SocketOps>(sock: *mut bindings::socket, how: c_int) -> c_int {
-    // SAFETY: The caller's promise.
-    result(P::shutdown(&unsafe { socket::<P>(sock) }, how))
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn setsockopt<P: SocketOps>(
-    sock: *mut bindings::socket,
-    level: c_int,
-    name: c_int,
-    val: bindings::sockptr_t,
-    len: c_uint,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let (s, opt) = unsafe { (socket::<P>(sock), OptIn::from_raw(val, len as usize)) };
-    if level as u32 != bindings::SOL_SOCKET {
-        return result(P::setsockopt(s.sk(), level, name, opt));
-    }
-    if name as u32 == bindings::SO_REUSEPORT {
-        // The socket core takes it for the families only that it knows itself.
-        return result(opt.get::<c_int>().map(|on| {
-            let _lock = UserLock::new(s.sk());
-            s.sk().set_reuseport(on != 0);
-        }));
-    }
-    // SAFETY: The arguments of the same call handed on.
-    unsafe { bindings::sock_setsockopt(sock, level, name, val, len) }
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn getsockopt<P: SocketOps>(
-    sock: *mut bindings::socket,
-    level: c_int,
-    name: c_int,
-    opt: *mut bindings::sockopt_t,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let (s, mut out) = unsafe {
-        (
-            socket::<P>(sock),
-            OptOut::from_raw(NonNull::new_unchecked(opt)),
-        )
-    };
-    result(P::getsockopt(s.sk(), level, name, &mut out))
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn sendmsg<P: SocketOps>(
-    sock: *mut bindings::socket,
-    msg: *mut bindings::msghdr,
-    len: usize,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let (s, mut msg) = unsafe { (socket::<P>(sock), msg_of(msg)) };
-    count(P::sendmsg(s.sk(), &mut msg, len))
-}
-
-/// # Safety
-///
-/// `msg` is a live `struct msghdr` of this call.
-unsafe fn msg_of<'a>(msg: *mut bindings::msghdr) -> Msg<'a> {
-    // INVARIANT: The caller's promise.
-    Msg {
-        // SAFETY: A live object's address is not null.
-        msg: unsafe { NonNull::new_unchecked(msg) },
-        _p: PhantomData,
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn recvmsg<P: SocketOps>(
-    sock: *mut bindings::socket,
-    msg: *mut bindings::msghdr,
-    len: usize,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: The caller's promise.
-    let (s, mut msg) = unsafe { (socket::<P>(sock), msg_of(msg)) };
-    count(P::recvmsg(s.sk(), &mut msg, len, flags as u32))
-}
-
-/// # Safety
-///
-/// Called by the socket core.
-unsafe extern "C" fn splice_eof<P: SocketOps>(sock: *mut bindings::socket) {
-    // SAFETY: The caller's promise.
-    P::splice_eof(unsafe { socket::<P>(sock) }.sk());
-}
-
 /// The errno by which a write to a broken stream ends, after SIGPIPE if the user did not forbid it.
 ///
 /// Mirrors [`sk_stream_error`](srctree/net/core/stream.c)
@@ -717,120 +459,4 @@ pub fn stream_error<P: Protocol>(so: &Sock<P>, flags: u32, e: Error) -> Error {
     // SAFETY: A live socket, process context.
     let ret = unsafe { bindings::sk_stream_error(so.as_ptr(), flags as c_int, e.to_errno()) };
     Error::from_errno(ret)
-}
-
-/// Options of level SOL_SOCKET come to us first.
-///
-/// # Safety
-///
-/// `sock` is a live `struct socket`.
-unsafe fn custom_sockopt(sock: *mut bindings::socket) {
-    // SAFETY: The caller's promise; others change bits of the word atomically too.
-    let flags = unsafe { AtomicUsize::from_ptr((&raw mut (*sock).flags).cast()) };
-    flags.fetch_or(1 << bindings::SOCK_CUSTOM_SOCKOPT, Ordering::Relaxed);
-}
-
-/// A new socket in the making: what a family's `create` works on.
-pub struct Create<'a> {
-    net: *mut bindings::net,
-    sock: *mut bindings::socket,
-    kern: c_int,
-    family: c_int,
-    _p: PhantomData<&'a ()>,
-}
-
-impl Create<'_> {
-    /// The namespace it is made in.
-    pub fn net(&self) -> &Net {
-        // SAFETY: The caller of `create` keeps it alive.
-        unsafe { Net::from_ptr(self.net) }
-    }
-
-    /// Makes it a socket of the protocol `P`.
-    ///
-    /// # Errors
-    ///
-    /// ENOMEM.
-    pub fn make<P: SocketOps>(self) -> Result {
-        // SAFETY: `create`'s arguments; the ops are set before anybody can call one.
-        unsafe {
-            (*self.sock).state = bindings::socket_state_SS_UNCONNECTED;
-            (*self.sock).ops = P::proto().ops();
-            P::proto().create(self.net, self.sock, self.family, self.kern)?;
-            custom_sockopt(self.sock);
-        }
-        Ok(())
-    }
-}
-
-/// A family of sockets.
-pub trait Family: 'static {
-    /// socket(2): makes a socket of the type `ty` and the protocol `protocol`, 0 for the type's usual one.
-    ///
-    /// # Errors
-    ///
-    /// As `inet_create`.
-    fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result;
-}
-
-/// The registration of a family: no new socket once it is dropped.
-pub struct FamilyRegistration {
-    ops: kernel::alloc::KBox<UnsafeCell<bindings::net_proto_family>>,
-}
-
-// SAFETY: Only C touches the cell, under its own locks.
-unsafe impl Send for FamilyRegistration {}
-// SAFETY: As above.
-unsafe impl Sync for FamilyRegistration {}
-
-impl FamilyRegistration {
-    /// Registers `F` under the number `family`.
-    ///
-    /// # Errors
-    ///
-    /// EEXIST when somebody has the number, ENOBUFS when it is out of range, ENOMEM.
-    ///
-    /// Mirrors [`sock_register`](srctree/net/socket.c)
-    pub fn new<F: Family>(family: c_int, module: &'static ThisModule) -> Result<Self> {
-        let ops = kernel::alloc::KBox::new(
-            UnsafeCell::new(bindings::net_proto_family {
-                family,
-                create: Some(create::<F>),
-                owner: module.as_ptr().cast(),
-            }),
-            kernel::alloc::flags::GFP_KERNEL,
-        )?;
-        // SAFETY: The object stays where it is until `drop` takes it back.
-        to_result(unsafe { bindings::sock_register(ops.get()) })?;
-        Ok(FamilyRegistration { ops })
-    }
-}
-
-impl Drop for FamilyRegistration {
-    fn drop(&mut self) {
-        // SAFETY: Registered; the function waits for those who are in `create`.
-        unsafe { bindings::sock_unregister((*self.ops.get()).family) };
-    }
-}
-
-/// # Safety
-///
-/// Called by the socket core with a new `struct socket` and a live namespace.
-unsafe extern "C" fn create<F: Family>(
-    net: *mut bindings::net,
-    sock: *mut bindings::socket,
-    protocol: c_int,
-    kern: c_int,
-) -> c_int {
-    // SAFETY: The caller's promise; the core has set type and file already, and the family is the one that the
-    // user named.
-    let ty = unsafe { (*sock).type_ };
-    let new = Create {
-        net,
-        sock,
-        kern,
-        family: super::proto::family(),
-        _p: PhantomData,
-    };
-    result(F::create(new, ty as u16, protocol))
 }
