@@ -17,7 +17,7 @@ use super::{
         self,
         Tcp, //
     },
-    tcp_listen::HalfOpen,
+    tcp_request::HalfOpen,
     tcp_timewait::{
         self,
         TimeWait, //

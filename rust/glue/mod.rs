@@ -44,6 +44,7 @@ pub(crate) mod tcp_env;
 pub(crate) mod tcp_ipv4;
 pub(crate) mod tcp_listen;
 pub(crate) mod tcp_ops;
+pub(crate) mod tcp_request;
 pub(crate) mod tcp_sockopt;
 pub(crate) mod tcp_timewait;
 pub(crate) mod tx;

@@ -6,7 +6,7 @@
 
 use super::{
     tcp::Tcp,
-    tcp_listen,
+    tcp_request,
     tcp_timewait,
     udp::Udp, //
 };
@@ -129,7 +129,7 @@ impl Show for TcpFile {
             let shown = match &found {
                 Found::Sock(so) if so.net().eq(net) => tcp_sock(&mut l, n, so),
                 Found::HalfOpen(mini) if mini.net().eq(net) => {
-                    tcp_listen::show(mini, |id, timeouts, uid| {
+                    tcp_request::show(mini, |id, timeouts, uid| {
                         let left = clock_t(mini.timer_left() as u64);
                         ends(&mut l, n, id, bindings::TCP_SYN_RECV as u8)?;
                         write!(

@@ -12,7 +12,8 @@
 //! | `tcp_ops` | system calls |
 //! | `tcp_connect` | connect(2), disconnecting, closing |
 //! | `tcp_ipv4` | segments |
-//! | `tcp_listen` | listeners, half-open connections, accept(2) |
+//! | `tcp_request` | SYNs, half-open connections |
+//! | `tcp_listen` | listeners, accept(2) |
 //! | `tcp_timewait` | what is left of a connection |
 //! | `tcp_sockopt` | options |
 
@@ -28,10 +29,8 @@ use super::{
     },
     route::Route,
     tcp_env::TcpEnv,
-    tcp_listen::{
-        HalfOpen,
-        ListenerCell, //
-    },
+    tcp_listen::ListenerCell,
+    tcp_request::HalfOpen,
     tcp_timewait::TimeWait, //
 };
 use crate::{

@@ -15,7 +15,7 @@ use super::{
         self as glue_tcp,
         Tcp, //
     },
-    tcp_listen::{
+    tcp_request::{
         self,
         Checked, //
     },
@@ -235,7 +235,7 @@ fn rcv_mini(
     for _ in 0..8 {
         match found {
             Found::Sock(so) => return deliver(state, header, skb, *seg, &so),
-            Found::HalfOpen(mini) => match tcp_listen::check_req(state, skb, seg, &mini) {
+            Found::HalfOpen(mini) => match tcp_request::check_req(state, skb, seg, &mini) {
                 Checked::Done => return,
                 Checked::Drop(skb, reason) => return state.counts.drop(skb, reason),
                 Checked::Again(back) => skb = back,
@@ -293,7 +293,7 @@ fn listen(
         so.count_drop();
         return state.counts.drop(skb, DropReason::SocketFilter);
     }
-    match tcp_listen::conn_request(state, header, &skb, seg, so, floor) {
+    match tcp_request::conn_request(state, header, &skb, seg, so, floor) {
         Ok(()) => skb.consume(),
         Err(reason) => {
             so.count_drop();

@@ -18,7 +18,7 @@ use super::{
         self,
         Sender, //
     },
-    tcp_listen::jiffies,
+    tcp_request::jiffies,
 };
 use crate::{
     abstractions::{
