@@ -11,10 +11,8 @@ use super::{
     net::State,
     tcp::Tcp,
     tcp_ipv4,
-    udp::{
-        self,
-        Udp, //
-    },
+    udp::Udp,
+    udp_input, //
 };
 use crate::{
     abstractions::{
@@ -103,7 +101,7 @@ impl Found {
         match self.taker {
             Taker::Tcp(found) => tcp_ipv4::rcv(state, header, skb, found, self.ifindex),
             Taker::Listener(so) => tcp_ipv4::rcv_listen(state, header, skb, so, self.ifindex),
-            Taker::Udp(so) => udp::rcv(state, header, skb, &so),
+            Taker::Udp(so) => udp_input::rcv(state, header, skb, &so),
         }
     }
 }
@@ -195,7 +193,7 @@ pub(super) fn listener(state: &State, key: &Key) -> Option<SockRef<Tcp>> {
 pub(crate) fn no_socket(state: &State, key: &Key, header: &Header, mut skb: Skb) {
     match key.protocol {
         Protocol::TCP => tcp_ipv4::no_socket(state, header, skb),
-        Protocol::UDP => udp::no_socket(state, header, skb),
+        Protocol::UDP => udp_input::no_socket(state, header, skb),
         _ => {
             skb.orphan();
             state.counts.drop(skb, DropReason::IpNoProto);
@@ -205,12 +203,12 @@ pub(crate) fn no_socket(state: &State, key: &Key, header: &Header, mut skb: Skb)
 
 /// Whether a socket of ours wants a datagram that went to everybody or to a group.
 pub(crate) fn wants_group(state: &State, key: &Key) -> bool {
-    udp::wants_group(state, key)
+    udp_input::wants_group(state, key)
 }
 
 /// Gives such a datagram to each of our sockets that wants it.
 pub(crate) fn rcv_group(state: &State, key: &Key, header: &Header, skb: Skb) {
-    udp::rcv_group(state, key, header, skb);
+    udp_input::rcv_group(state, key, header, skb);
 }
 
 /// An ICMP message quotes a packet that may be ours. Softirq.
@@ -225,7 +223,7 @@ pub(crate) fn icmp_error(state: &State, quoted: &Quoted, ifindex: u32) {
     };
     match any(state, &key).map(|f| f.taker) {
         Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found),
-        Some(Taker::Udp(so)) => udp::err(quoted, &so),
+        Some(Taker::Udp(so)) => udp_input::err(quoted, &so),
         // A listener has sent nothing.
         Some(Taker::Listener(_)) | None => (),
     }

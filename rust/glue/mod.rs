@@ -49,3 +49,4 @@ pub(crate) mod tcp_sockopt;
 pub(crate) mod tcp_timewait;
 pub(crate) mod tx;
 pub(crate) mod udp;
+pub(crate) mod udp_input;
