@@ -8,6 +8,7 @@ use anyhow::Result;
 use netlab::lab::Lab;
 use netlab::lab::Link;
 use netlab::module;
+use netlab::tcpinfo::TcpInfo;
 use netlab::Family;
 
 use crate::median;
@@ -64,9 +65,15 @@ pub fn run(subject: Family, module: &str, check: bool) -> Result<bool> {
     Ok(held)
 }
 
+/// MB/s, and on standard error what the sender had to send again: a slow run is often a lossy one.
 fn throughput(lab: &Lab, family: Family) -> Result<f64> {
     let (client, server) = connected(lab, family)?;
     bulk(&client, &server, 4 << 20)?;
     let took = bulk(&client, &server, BYTES)?;
+    if let Ok(i) = TcpInfo::of(&client) {
+        let (again, cwnd) = (i.total_retrans().unwrap_or(0), i.snd_cwnd().unwrap_or(0));
+        let (sent, mss) = (i.segs_out().unwrap_or(0), i.snd_mss().unwrap_or(0));
+        eprintln!("# {family}: {sent} segments of {mss}, {again} again, cwnd {cwnd}, {took:.2?}");
+    }
     Ok(BYTES as f64 / 1e6 / took.as_secs_f64())
 }

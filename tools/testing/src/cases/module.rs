@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Loading and unloading. Only run when the group is named, for it takes the module away.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
@@ -27,14 +29,14 @@ const NAME: &str = "rustnet";
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
-    Case::own(G, "unload_refused_while_a_socket_lives", refused).secs(90),
-    Case::own(G, "unload_refused_while_a_connection_lives", connection).secs(90),
-    Case::own(G, "nothing_is_left_after_unload", nothing_left).secs(90),
+    Case::own(G, "unload_refused_while_a_socket_lives", refused).secs(180),
+    Case::own(G, "unload_refused_while_a_connection_lives", connection).secs(180),
+    Case::own(G, "nothing_is_left_after_unload", nothing_left).secs(180),
     Case::own(G, "second_load_EEXIST", twice),
     Case::own(G, "load_and_unload_50_times_with_traffic", fifty).secs(400),
     Case::own(G, "namespaces_come_and_go_while_loaded", namespaces).secs(120),
-    Case::own(G, "loaded_by_the_first_socket", autoload).secs(90),
-    Case::own(G, "family_parameter", family_parameter).secs(90),
+    Case::own(G, "loaded_by_the_first_socket", autoload).secs(180),
+    Case::own(G, "family_parameter", family_parameter).secs(180),
 ];
 
 /// delete_module(2), which tells the errno where rmmod only tells a story.
@@ -44,10 +46,15 @@ fn unload() -> Result<(), Errno> {
 
 /// Unloads as soon as the last orphan is gone.
 fn unload_soon() -> Result<()> {
-    wait::until("the module without users", || match unload() {
-        Err(Errno(c::EAGAIN)) => None,
-        other => Some(other),
-    })?
+    // Orphans of earlier cases, whose peers went with their namespaces, last this long in Linux too.
+    wait::until_for(
+        Duration::from_secs(120),
+        "the module without users",
+        || match unload() {
+            Err(Errno(c::EAGAIN)) => None,
+            other => Some(other),
+        },
+    )?
     .sys("delete_module")
 }
 
