@@ -20,6 +20,8 @@ struct Cleaned {
     acked: u32,
     /// Send time of the oldest of them, if none was ever retransmitted (Karn's rule).
     first_sent: Option<Instant>,
+    /// Send time of the youngest of them that was never retransmitted.
+    last_sent: Option<Instant>,
     /// A retransmitted segment was among them.
     retrans: bool,
 }
@@ -78,7 +80,9 @@ impl Sock {
                 self.retrans_stamp
             };
             // RFC 6298, 5.2 and 5.3.
-            self.rearm_rto(now);
+            if self.may_rearm(ack) {
+                self.rearm_rto(now);
+            }
             self.cong_avoid_on_ack(acked);
         }
         // RFC 5681, 2: a duplicate acknowledges nothing new, carries nothing, and changes nothing,
@@ -206,6 +210,10 @@ impl Sock {
         if let (Some(sent), false) = (cleaned.first_sent, cleaned.retrans) {
             let us = now.since(sent).as_micros().min(u64::from(u32::MAX)) as u32;
             self.rtt_estimator(us);
+            // The youngest one waited least for the peer to acknowledge it.
+            if let Some(sent) = cleaned.last_sent {
+                self.hystart(now.since(sent).as_micros().clamp(1, 1 << 27) as u32);
+            }
         } else if seg.opts.saw_tstamp && seg.opts.tsecr != 0 {
             let ms = self.tsval(now).wrapping_sub(seg.opts.tsecr);
             // Half the clock's range away is a lie or a very old echo.
@@ -244,12 +252,13 @@ impl Sock {
     }
 }
 
-/// Remembers the send time of the oldest acknowledged segment.
+/// Remembers the send times of the oldest and the youngest acknowledged segment.
 #[inline]
 fn note_sample(out: &mut Cleaned, sent: Instant, marks: Marks) {
     if marks.has(Marks::EVER_RETRANS) {
         out.retrans = true;
-    } else if out.first_sent.is_none() {
-        out.first_sent = Some(sent);
+    } else {
+        out.first_sent = out.first_sent.or(Some(sent));
+        out.last_sent = Some(sent);
     }
 }

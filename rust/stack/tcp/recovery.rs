@@ -8,7 +8,7 @@
 //! both follow from [`Sock::packets_in_flight`].
 
 use super::{
-    cong::{CongestionControl, Window},
+    cong::{CongestionControl, Window, LOW_WINDOW},
     seq::SeqNum,
     skb::Marks,
     sock::{CaState, Sock},
@@ -112,7 +112,20 @@ impl Sock {
         self.recover_valid = true;
         self.ca_state = CaState::Recovery;
         self.retransmit_nxt = self.snd_una;
+        self.impatient = false;
         self.mark_head_lost(env);
+    }
+
+    /// Whether the acknowledgement of everything before `ack` starts the retransmission timer anew.
+    ///
+    /// RFC 6582, 4, the impatient variant: in fast recovery only the first partial acknowledgement does.
+    /// Each one mends a single segment; when half a window is gone, the timeout's slow start is done
+    /// sooner.
+    pub(super) fn may_rearm(&mut self, ack: SeqNum) -> bool {
+        let partial = self.ca_state == CaState::Recovery && ack.before(self.high_seq);
+        let first = !self.impatient;
+        self.impatient = partial;
+        first || !partial
     }
 
     /// The first unacknowledged segment is lost.
@@ -170,7 +183,7 @@ impl Sock {
             } else {
                 env.count(Counter::TcpSlowStartRetrans);
             }
-            if seq == self.snd_una {
+            if seq == self.snd_una && !self.impatient {
                 self.rearm_rto(env.now());
             }
         }
@@ -248,6 +261,7 @@ impl Sock {
         self.high_seq = self.snd_nxt;
         self.recover_valid = true;
         self.retransmit_nxt = self.snd_una;
+        self.impatient = false;
         self.ca_state = CaState::Loss;
     }
 
@@ -282,6 +296,19 @@ impl Sock {
         };
         self.cong.cong_avoid(&mut w, acked);
         self.snd_cwnd = w.cwnd;
+    }
+
+    /// Leaves slow start when the round-trip time of a segment, in microseconds, shows that a queue fills.
+    ///
+    /// RFC 9406. Mirrors [`cubictcp_acked`](srctree/net/ipv4/tcp_cubic.c).
+    pub(super) fn hystart(&mut self, rtt_us: u32) {
+        if self.snd_cwnd >= self.snd_ssthresh || self.snd_cwnd < LOW_WINDOW {
+            return;
+        }
+        let (una, nxt) = (self.snd_una, self.snd_nxt);
+        if self.hystart.sample(una, nxt, rtt_us, self.min_rtt_us) {
+            self.snd_ssthresh = self.snd_cwnd;
+        }
     }
 
     /// Restarts from the initial window when nothing was sent for longer than the timeout: the ACK

@@ -2,7 +2,7 @@
 //! The state of one connection.
 
 use super::{
-    cong::Algorithm,
+    cong::{Algorithm, HyStart},
     seq::SeqNum,
     MAX_WINDOW, //
 };
@@ -214,7 +214,11 @@ pub struct Sock {
     /// Acknowledged data were freed: writers may have room.
     pub(super) check_space: bool,
     pub(super) cong: Algorithm,
+    /// When to leave slow start.
+    pub(super) hystart: HyStart,
     pub(super) high_seq: SeqNum,
+    /// A partial acknowledgement has been seen in this fast recovery: the timer runs on (RFC 6582, 4).
+    pub(super) impatient: bool,
     /// `high_seq` is the end of a recovery that is not over (RFC 6582's `recover`).
     pub(super) recover_valid: bool,
     /// Where an RTO's retransmissions have got to.
@@ -335,8 +339,10 @@ impl Sock {
             write_pending: false,
             check_space: false,
             cong: Algorithm::default(),
+            hystart: HyStart::default(),
             high_seq: SeqNum::default(),
             recover_valid: false,
+            impatient: false,
             retransmit_nxt: SeqNum::default(),
             prior_cwnd: 0,
             srtt_us: 0,

@@ -4,8 +4,10 @@
 //! An algorithm is a value inside the connection. It sees the window in segments and never touches
 //! the queues: detecting losses and retransmitting are `recovery`'s.
 
+mod hystart;
 mod reno;
 
+pub use hystart::{HyStart, LOW_WINDOW};
 pub use reno::Reno;
 
 /// What an algorithm may know and change of the connection (`struct tcp_sock`'s part).

@@ -82,6 +82,34 @@ fn transfer__one_loss_is_repaired_without_timeout() {
 }
 
 #[test]
+fn transfer__half_a_window_lost_costs_a_timeout_and_not_a_round_trip_for_each() {
+    //= https://www.rfc-editor.org/rfc/rfc6582#section-4
+    let mut p = Pair::established(Wire::clean(), 1);
+    let data = pattern(500_000);
+    p.transfer(true, &data);
+    let start = p.net.now;
+    let (n, _) = p.a.write(&data[..200_000]);
+    let flight: Vec<Skb> = p.a.world.out.drain(..).collect();
+    let segs: Vec<Vec<u8>> = flight.iter().flat_map(|skb| p.cut(skb)).collect();
+    assert!(segs.len() > 60, "{} segments in flight", segs.len());
+    // Every other one.
+    for (i, bytes) in segs.into_iter().enumerate() {
+        if i % 2 == 1 {
+            p.net.send(true, bytes);
+        }
+    }
+    let mut got = Vec::new();
+    while got.len() < n {
+        assert!(p.step());
+        got.extend(p.b.read(1 << 20).0);
+    }
+    assert_eq!(got, data[..n]);
+    let took = p.net.now.since(start);
+    assert!(took < Duration::from_millis(1000), "{took:?}");
+    p.finish();
+}
+
+#[test]
 fn transfer__slow_reader_closes_and_opens_the_window() {
     let mut p = Pair::established(Wire::clean(), 1);
     let data = pattern(1_000_000);
