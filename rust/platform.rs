@@ -17,6 +17,7 @@ pub(crate) use crate::abstractions::memory::{
     Arc,
     Array, //
 };
+pub(crate) use crate::abstractions::netns_ipv4::Sysctl;
 pub(crate) use crate::abstractions::rcu::{
     Rcu,
     RcuBox, //

@@ -98,33 +98,6 @@ impl Net {
         unsafe { (&raw const (*self.as_ptr()).core.sysctl_somaxconn).read_volatile() as u32 }
     }
 
-    /// The TTL of packets whose socket has none of its own (`net.ipv4.ip_default_ttl`).
-    #[inline]
-    pub fn default_ttl(&self) -> u8 {
-        // SAFETY: A live namespace's byte, read once.
-        unsafe { (&raw const (*self.as_ptr()).ipv4.sysctl_ip_default_ttl).read_volatile() }
-    }
-
-    /// The initial and the largest size of send buffers (`net.ipv4.tcp_wmem`), in bytes.
-    pub fn tcp_wmem(&self) -> (u32, u32) {
-        // SAFETY: A live namespace's words, read once each.
-        unsafe {
-            let p = &raw const (*self.as_ptr()).ipv4.sysctl_tcp_wmem;
-            let w = p.read_volatile();
-            (w[1].max(0) as u32, w[2].max(0) as u32)
-        }
-    }
-
-    /// The initial and the largest size of receive buffers (`net.ipv4.tcp_rmem`), in bytes.
-    pub fn tcp_rmem(&self) -> (u32, u32) {
-        // SAFETY: A live namespace's words, read once each.
-        unsafe {
-            let p = &raw const (*self.as_ptr()).ipv4.sysctl_tcp_rmem;
-            let r = p.read_volatile();
-            (r[1].max(0) as u32, r[2].max(0) as u32)
-        }
-    }
-
     /// A number that tells namespaces apart, for hashes (`net_hash_mix`).
     #[inline]
     pub fn hash_mix(&self) -> u32 {

@@ -22,6 +22,7 @@ pub(crate) mod module_cell;
 pub(crate) mod netdevice;
 pub(crate) mod netevent;
 pub(crate) mod netns;
+pub(crate) mod netns_ipv4;
 pub(crate) mod nf_hook;
 pub(crate) mod packet_type;
 pub(crate) mod percpu;

@@ -10,6 +10,7 @@
 use super::{
     ehash::Table,
     minisock::MiniKind,
+    netns::Net,
     sock::{
         Sk,
         Sock,
@@ -82,8 +83,8 @@ pub trait Protocol: Sized + 'static {
     /// The look-up table, which stands from before the protocol's registration until after it.
     fn table() -> &'static Table<Self>;
 
-    /// The private part of a new socket.
-    fn new_private() -> Self::Private;
+    /// The private part of a new socket in `net`.
+    fn new_private(net: &Net) -> Self::Private;
 
     /// Sets up a new socket: buffer sizes, GSO, callbacks.
     fn init(sk: &Sock<Self>);
@@ -283,7 +284,10 @@ impl<P: Protocol> Proto<P> {
         unsafe {
             (*so.as_ptr()).linked = AtomicU8::new(0);
             (*so.as_ptr()).shared.write(P::Shared::default());
-            (*so.as_ptr()).private.get_mut().write(P::new_private());
+            (*so.as_ptr())
+                .private
+                .get_mut()
+                .write(P::new_private(Net::from_ptr(net)));
             bindings::sock_init_data(sock, sk);
             (*sk).sk_destruct = Some(destruct::<P>);
             (*sk).sk_protocol = P::PROTOCOL;
@@ -439,7 +443,7 @@ pub fn clone<P: Protocol>(parent: &Sock<P>) -> Option<SockRef<P>> {
     unsafe {
         (*so).linked = AtomicU8::new(0);
         (*so).shared.write(P::Shared::default());
-        (*so).private.get_mut().write(P::new_private());
+        (*so).private.get_mut().write(P::new_private(parent.net()));
         bindings::timer_setup_flags0(
             addr_of_mut!((*sk).__bindgen_anon_3.sk_timer),
             Some(timer::<P>),

@@ -334,7 +334,7 @@ pub(super) fn xmit(sk: &Sk, id: &FourTuple, protocol: ipv4::Protocol) -> Xmit {
 #[inline]
 pub(super) fn ttl(sk: &Sk) -> u8 {
     match sk.uc_ttl() {
-        n if n < 0 => sk.net().default_ttl(),
+        n if n < 0 => sk.net().sysctl().ip_default_ttl(),
         n => n as u8,
     }
 }

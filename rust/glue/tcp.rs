@@ -38,6 +38,7 @@ use crate::{
         ehash::Table,
         inet::JIFFY_NS,
         module_cell::ModuleCell,
+        netns::Net,
         proto::{
             Proto,
             Protocol, //
@@ -130,9 +131,11 @@ impl Protocol for Tcp {
         &TABLE
     }
 
-    fn new_private() -> Private {
+    fn new_private(net: &Net) -> Private {
+        let mut tp = tcp::Sock::new();
+        tp.init(net.sysctl());
         Private {
-            tp: tcp::Sock::new(),
+            tp,
             armed: None,
             route: None,
             binding: None,
@@ -141,9 +144,10 @@ impl Protocol for Tcp {
 
     /// Mirrors [`tcp_init_sock`](srctree/net/ipv4/tcp.c)
     fn init(sk: &Sock<Self>) {
-        let net = sk.net();
-        sk.set_sndbuf(net.tcp_wmem().0);
-        sk.set_rcvbuf(net.tcp_rmem().0);
+        let sysctl = sk.net().sysctl();
+        let ([_, sndbuf, _], [_, rcvbuf, _]) = (sysctl.tcp_wmem(), sysctl.tcp_rmem());
+        sk.set_sndbuf(sndbuf);
+        sk.set_rcvbuf(rcvbuf);
         sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
         sk.use_write_queue();
     }
@@ -185,7 +189,7 @@ impl Protocol for Tcp {
 
     fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {
         let now = inet_sock::now();
-        enter_at(sk, now, |tp, _env| tp.set_keepalive(now, on));
+        enter_at(sk, now, |tp, env| tp.set_keepalive(env, on));
     }
 
     fn destruct(sk: &mut Locked<'_, Self>) {

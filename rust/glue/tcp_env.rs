@@ -39,6 +39,7 @@ use crate::{
         sock_mem::AppendError, //
     },
     bindings,
+    platform::Sysctl,
     stack::{
         counters::Counter,
         env::{
@@ -153,6 +154,11 @@ impl Env for TcpEnv<'_> {
         self.now
     }
 
+    #[inline]
+    fn sysctl(&self) -> &Sysctl {
+        self.sk.sock().net().sysctl()
+    }
+
     /// Mirrors [`__ip_queue_xmit`](srctree/net/ipv4/ip_output.c)
     #[inline]
     fn queue_xmit(&mut self, mut skb: Skb) -> Result<(), Errno> {
@@ -228,7 +234,7 @@ impl Env for TcpEnv<'_> {
     fn set_sndbuf(&mut self, bytes: u32) {
         let sk = self.sk.sock();
         if u32::from(sk.userlocks()) & bindings::SOCK_SNDBUF_LOCK == 0 {
-            let max = sk.net().tcp_wmem().1;
+            let [_, _, max] = sk.net().sysctl().tcp_wmem();
             sk.set_sndbuf(bytes.min(max).max(sk.sndbuf()));
         }
     }
@@ -241,7 +247,7 @@ impl Env for TcpEnv<'_> {
     fn set_rcvbuf(&mut self, bytes: u32) {
         let sk = self.sk.sock();
         if u32::from(sk.userlocks()) & bindings::SOCK_RCVBUF_LOCK == 0 {
-            let max = sk.net().tcp_rmem().1;
+            let [_, _, max] = sk.net().sysctl().tcp_rmem();
             sk.set_rcvbuf(bytes.min(max).max(sk.rcvbuf()));
         }
     }

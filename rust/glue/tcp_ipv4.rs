@@ -96,7 +96,7 @@ impl Sender {
             oif: 0,
             mark: 0,
             tos: 0,
-            ttl: match state.net.default_ttl() {
+            ttl: match state.net.sysctl().ip_default_ttl() {
                 0 => DEFAULT_TTL,
                 n => n,
             },

@@ -126,7 +126,7 @@ impl MiniKind for HalfOpen {
             let again = match &mut half.stage {
                 Stage::Waiting(req) if is_listening(&listener) => {
                     req.num_timeout = req.num_timeout.saturating_add(1);
-                    req.next_timeout()
+                    req.next_timeout(listener.net().sysctl())
                         .map(|after| (after, req.id, listen::synack(req, now)))
                 }
                 _ => None,
@@ -238,7 +238,9 @@ pub(super) fn conn_request(
         Some(s) => secure_seq::seq_and_ts_off(id, &s.isn, now),
         None => (random_u32(), random_u32()),
     };
+    let sysctl = state.net.sysctl();
     let cfg = ListenConfig {
+        sysctl,
         rcvbuf: so.rcvbuf(),
         mtu: route.mtu(),
         user_mss: listener.template.lock().tp.user_mss(),
@@ -246,7 +248,7 @@ pub(super) fn conn_request(
     let isn = floor.map_or(isn, SeqNum::get);
     let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);
     let synack = listen::synack(&mut req, now);
-    let after = req.next_timeout().unwrap_or(tcp::TIMEOUT_INIT);
+    let after = req.next_timeout(sysctl).unwrap_or(tcp::TIMEOUT_INIT);
     let name = inet_sock::name(state.net, &id);
     let half = HalfOpen {
         listener: so.hold(),
@@ -300,7 +302,7 @@ pub(super) fn check_req(
         let Stage::Waiting(req) = &mut half.stage else {
             return Checked::Again(skb);
         };
-        let verdict = listen::check_req(req, seg, now);
+        let verdict = listen::check_req(req, seg, state.net.sysctl(), now);
         let again = match verdict {
             CheckReq::RetransmitSynAck => listen::synack(req, now),
             _ => None,

@@ -135,7 +135,7 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = {
                 let mut lock = UserLock::new(so);
-                lock.private().tp.option(opt)
+                lock.private().tp.option(so.net().sysctl(), opt)
             };
             out.put_int(value)
         }

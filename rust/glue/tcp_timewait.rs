@@ -175,7 +175,10 @@ pub(super) enum Verdict {
 /// Mirrors [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c)
 pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -> Verdict {
     let id = ends(mini);
-    let action = mini.lock().tw.rcv(seg, id, inet_sock::now());
+    let action = mini
+        .lock()
+        .tw
+        .rcv(seg, id, state.net.sysctl(), inet_sock::now());
     let sender = Sender::none(state);
     match action {
         TwAction::Drop(reason) => return Verdict::Drop(reason),

@@ -31,6 +31,7 @@ use crate::{
         },
         minisock::Never,
         module_cell::ModuleCell,
+        netns::Net,
         proto::{
             Proto,
             Protocol, //
@@ -116,7 +117,7 @@ impl Protocol for Udp {
         &TABLE
     }
 
-    fn new_private() -> Private {
+    fn new_private(_net: &Net) -> Private {
         Private {
             binding: None,
             route: None,

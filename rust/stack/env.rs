@@ -12,7 +12,7 @@
 use super::errno::Errno;
 use super::tcp::{State, TimeWait};
 use super::time::{Duration, Instant};
-use crate::platform::{Fault, MsgIter, SkBuff, Skb};
+use crate::platform::{Fault, MsgIter, SkBuff, Skb, Sysctl};
 
 /// What the route to the peer allows. Cheap to ask for: glue answers from the socket's cached route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub trait Env {
     /// The time at which this call, packet or timer is being processed. The same value for the
     /// whole of one entry into the stack.
     fn now(&self) -> Instant;
+
+    /// The namespace's `net.ipv4.*`.
+    fn sysctl(&self) -> &Sysctl;
 
     /// Hands a segment to the IP layer (`ip::queue_xmit`): its data begins with the transport
     /// header, whose checksum is left to the device or the device layer. Consumes the packet.

@@ -18,7 +18,7 @@
 //! | `dev_queue_xmit` | [`dev`] | `icmp_rcv` | [`icmp`] |
 //!
 //! Beside the path stand [`wire`] (bytes and values), [`socket`] (tuples, ports, secrets),
-//! [`drop_reason`] and [`counters`].
+//! [`drop_reason`], [`counters`] and [`sysctl`].
 
 pub mod wire;
 
@@ -31,6 +31,8 @@ pub mod env;
 pub mod drop_reason;
 
 pub mod counters;
+
+pub mod sysctl;
 
 pub mod socket;
 

@@ -18,6 +18,7 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 mod shared;
+mod sysctl;
 
 pub use shared::{
     AllocError,
@@ -30,6 +31,7 @@ pub use shared::{
 };
 pub use std::boxed::Box;
 pub use std::vec::Vec;
+pub use sysctl::Sysctl;
 
 /// The user's buffer could not be read or written (EFAULT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

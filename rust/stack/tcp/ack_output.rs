@@ -9,8 +9,7 @@ use super::{
     skb::{Cb, Flags},
     sock::{Sock, State},
     ATO_MIN,
-    DELACK_MAX,
-    INVALID_RATELIMIT, //
+    DELACK_MAX, //
 };
 use crate::platform::{Skb, MAX_HEADER};
 use crate::stack::{
@@ -122,7 +121,10 @@ impl Sock {
     #[inline]
     pub(super) fn event_data_sent<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        if self.packets_out == 0 && self.lsndtime != Instant::ZERO {
+        if self.packets_out == 0
+            && self.lsndtime != Instant::ZERO
+            && env.sysctl().tcp_slow_start_after_idle() != 0
+        {
             self.restart_after_idle(now);
         }
         self.lsndtime = now;
@@ -274,13 +276,13 @@ impl Sock {
     }
 
     /// Answers a segment that may be forged, so that a real peer corrects itself (RFC 5961). At most
-    /// one in [`INVALID_RATELIMIT`] per connection: a limit that all share would be a side channel
+    /// one in `tcp_invalid_ratelimit` per connection: a limit that all share would be a side channel
     /// (CVE-2016-5696).
     ///
     /// Mirrors [`tcp_send_challenge_ack`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn send_challenge_ack<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        if recently(self.challenge_at, now) {
+        if recently(env, self.challenge_at) {
             env.count(Counter::TcpAckSkippedChallenge);
             return;
         }
@@ -296,7 +298,7 @@ impl Sock {
     pub(super) fn send_dupack<E: Env>(&mut self, env: &mut E, seg: &Segment) {
         let now = env.now();
         if seg.len == 0 && !seg.flags.has(Flags::SYN) {
-            if recently(self.last_oow_ack, now) {
+            if recently(env, self.last_oow_ack) {
                 env.count(Counter::TcpAckSkippedSeq);
                 return;
             }
@@ -311,9 +313,9 @@ impl Sock {
 }
 
 /// Whether the last answer of this kind was sent too short a time ago to send another.
-fn recently(last: Option<Instant>, now: Instant) -> bool {
+fn recently<E: Env>(env: &E, last: Option<Instant>) -> bool {
     match last {
-        Some(at) => now.since(at) < INVALID_RATELIMIT,
+        Some(at) => env.now().since(at) < env.sysctl().tcp_invalid_ratelimit(),
         None => false,
     }
 }

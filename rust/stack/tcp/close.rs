@@ -6,6 +6,7 @@ use super::{
     window,
     TSTAMP_ALIGNED, //
 };
+use crate::platform::Sysctl;
 use crate::stack::{
     counters::Counter,
     env::{Env, Shutdown},
@@ -50,14 +51,14 @@ impl Sock {
         };
         self.id = id;
         self.ts_offset = ts_offset;
-        self.ts_ok = true;
-        self.wscale_ok = true;
+        self.ts_ok = env.sysctl().tcp_timestamps() != 0;
+        self.wscale_ok = env.sysctl().tcp_window_scaling() != 0;
         self.snd_isn = super::SeqNum::new(isn);
         self.snd_una = self.snd_isn;
         self.snd_nxt = self.snd_isn;
         self.snd_sml = self.snd_isn;
         self.write_seq = self.snd_isn;
-        self.set_advmss(path.mtu);
+        self.set_advmss(env.sysctl(), path.mtu);
         let rcvbuf = env.rcvbuf();
         self.rcv_wscale = window::select_wscale(rcvbuf);
         self.rcv_wnd = window::initial_window(rcvbuf, self.advmss);
@@ -79,10 +80,8 @@ impl Sock {
     }
 
     /// The MSS to announce on a path of `mtu` bytes: 3.7.1.
-    pub(super) fn set_advmss(&mut self, mtu: u32) {
-        let mss = mtu
-            .saturating_sub(40)
-            .clamp(u32::from(super::MIN_SND_MSS), 65_495) as u16;
+    pub(super) fn set_advmss(&mut self, sysctl: &Sysctl, mtu: u32) {
+        let mss = mtu.saturating_sub(40).max(sysctl.min_adv_mss()).min(65_495) as u16;
         self.advmss = if self.user_mss != 0 {
             mss.min(self.user_mss)
         } else {
@@ -185,7 +184,7 @@ impl Sock {
             env.count(Counter::TcpAbortOnLinger);
             self.done(env);
         } else {
-            let timeout = self.fin_time();
+            let timeout = self.fin_time(env.sysctl());
             self.time_wait(env, State::FinWait2, timeout);
         }
     }
@@ -259,6 +258,8 @@ impl Sock {
             user_timeout: self.user_timeout,
             linger2: self.linger2,
             no_fin_wait2: self.no_fin_wait2,
+            rto_min: self.rto_min,
+            rto_max: self.rto_max,
             ..Sock::new()
         }
     }

@@ -9,7 +9,7 @@ use super::{
     timewait::TimeWait,
     TIMEWAIT_LEN, //
 };
-use crate::platform::Skb;
+use crate::platform::{Skb, Sysctl};
 use crate::stack::{
     counters::Counter,
     drop_reason::DropReason,
@@ -223,7 +223,7 @@ impl Sock {
         self.retrans_stamp = None;
         self.init_buffer_space(env);
         if self.keepalive {
-            self.keep_at = Some(now.plus(self.keepalive_time));
+            self.keep_at = Some(now.plus(self.keepalive_time(env.sysctl())));
         }
     }
 
@@ -340,7 +340,8 @@ impl Sock {
                 if seg.flags.has(Flags::FIN) || seg.len != 0 {
                     return false;
                 }
-                self.time_wait(env, State::FinWait2, self.fin_time());
+                let timeout = self.fin_time(env.sysctl());
+                self.time_wait(env, State::FinWait2, timeout);
                 true
             }
             State::Closing => {
@@ -358,9 +359,9 @@ impl Sock {
     /// How long a closed connection waits for the peer's FIN.
     ///
     /// Mirrors [`tcp_fin_time`](srctree/include/net/tcp.h).
-    pub(super) fn fin_time(&self) -> Duration {
+    pub(super) fn fin_time(&self, sysctl: &Sysctl) -> Duration {
         let base = if self.linger2.is_zero() {
-            super::FIN_TIMEOUT
+            sysctl.tcp_fin_timeout()
         } else {
             self.linger2
         };

@@ -14,14 +14,11 @@ use super::{
     skb::Flags,
     sock::{Sock, State},
     window,
-    INVALID_RATELIMIT,
     MAX_WINDOW,
-    MIN_SND_MSS,
     MSS_DEFAULT,
-    SYNACK_RETRIES,
     TIMEOUT_INIT, //
 };
-use crate::platform::{Skb, MAX_HEADER};
+use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{
     drop_reason::DropReason,
     env::Env,
@@ -30,8 +27,10 @@ use crate::stack::{
 };
 
 /// What a listener's socket says about the connections it takes.
-#[derive(Clone, Copy, Debug)]
-pub struct ListenConfig {
+#[derive(Clone, Copy)]
+pub struct ListenConfig<'a> {
+    /// The namespace's settings.
+    pub sysctl: &'a Sysctl,
     /// SO_RCVBUF, in bytes of true size.
     pub rcvbuf: u32,
     /// The MTU of the route to the peer.
@@ -86,7 +85,7 @@ pub enum CheckReq {
 ///
 /// Mirrors [`tcp_conn_request`, `tcp_openreq_init`](srctree/net/ipv4/tcp_input.c).
 pub fn conn_request(
-    cfg: &ListenConfig,
+    cfg: &ListenConfig<'_>,
     seg: &Segment,
     id: FourTuple,
     isn: u32,
@@ -96,7 +95,8 @@ pub fn conn_request(
     let mut advmss = cfg
         .mtu
         .saturating_sub(40)
-        .clamp(u32::from(MIN_SND_MSS), 65_495) as u16;
+        .max(cfg.sysctl.min_adv_mss())
+        .min(65_495) as u16;
     if cfg.user_mss != 0 {
         advmss = advmss.min(cfg.user_mss);
     }
@@ -108,7 +108,7 @@ pub fn conn_request(
     if cfg.user_mss != 0 {
         mss = mss.min(cfg.user_mss);
     }
-    let wscale_ok = seg.opts.wscale.is_some();
+    let wscale_ok = seg.opts.wscale.is_some() && cfg.sysctl.tcp_window_scaling() != 0;
     Request {
         id,
         irs: seg.seq,
@@ -120,14 +120,14 @@ pub fn conn_request(
         last_oow_ack: 0,
         mss,
         advmss,
-        snd_wscale: seg.opts.wscale.unwrap_or(0),
+        snd_wscale: seg.opts.wscale.filter(|_| wscale_ok).unwrap_or(0),
         rcv_wscale: if wscale_ok {
             window::select_wscale(cfg.rcvbuf)
         } else {
             0
         },
         wscale_ok,
-        ts_ok: seg.opts.saw_tstamp,
+        ts_ok: seg.opts.saw_tstamp && cfg.sysctl.tcp_timestamps() != 0,
         num_timeout: 0,
     }
 }
@@ -162,8 +162,8 @@ impl Request {
     /// must be forgotten.
     ///
     /// Mirrors [`reqsk_timer_handler`](srctree/net/ipv4/inet_connection_sock.c).
-    pub fn next_timeout(&self) -> Option<Duration> {
-        if self.num_timeout > SYNACK_RETRIES {
+    pub fn next_timeout(&self, sysctl: &Sysctl) -> Option<Duration> {
+        if self.num_timeout > sysctl.tcp_synack_retries() {
             None
         } else {
             Some(TIMEOUT_INIT.backoff(u32::from(self.num_timeout)))
@@ -202,10 +202,10 @@ impl Request {
         Some(skb)
     }
 
-    fn limited(&mut self, now: Instant) -> bool {
+    fn limited(&mut self, sysctl: &Sysctl, now: Instant) -> bool {
         let ms = now.as_millis_u32().max(1);
         let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
-        if self.last_oow_ack != 0 && since < INVALID_RATELIMIT.as_millis() {
+        if self.last_oow_ack != 0 && since < sysctl.tcp_invalid_ratelimit().as_millis() {
             return true;
         }
         self.last_oow_ack = ms;
@@ -216,7 +216,7 @@ impl Request {
 /// Judges a segment for a half-open connection.
 ///
 /// 3.10.7.4 for SYN-RECEIVED. Mirrors [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c).
-pub fn check_req(req: &mut Request, seg: &Segment, now: Instant) -> CheckReq {
+pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant) -> CheckReq {
     let paws_reject = req.ts_ok
         && seg.opts.saw_tstamp
         && (req.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
@@ -224,7 +224,7 @@ pub fn check_req(req: &mut Request, seg: &Segment, now: Instant) -> CheckReq {
     let syn_rst_ack = seg.flags.bits() & Flags::SYN.and(Flags::RST).and(Flags::ACK).bits();
     // The SYN once more: our answer was lost.
     if seg.seq == req.irs && syn_rst_ack == Flags::SYN.bits() && !paws_reject {
-        return if req.limited(now) {
+        return if req.limited(sysctl, now) {
             CheckReq::Drop(DropReason::RateLimited)
         } else {
             CheckReq::RetransmitSynAck
@@ -241,7 +241,7 @@ pub fn check_req(req: &mut Request, seg: &Segment, now: Instant) -> CheckReq {
         || (seg.end_seq.after(start) && seg.seq.before(end))
         || (seg.seq == end && seg.seq == seg.end_seq);
     if paws_reject || !in_window {
-        if seg.flags.has(Flags::RST) || req.limited(now) {
+        if seg.flags.has(Flags::RST) || req.limited(sysctl, now) {
             return CheckReq::Drop(DropReason::TcpInvalidSequence);
         }
         return match req.ack(now) {
@@ -314,6 +314,8 @@ impl Sock {
             keepalive_time: parent.keepalive_time,
             keepalive_intvl: parent.keepalive_intvl,
             keepalive_probes: parent.keepalive_probes,
+            rto_min: parent.rto_min,
+            rto_max: parent.rto_max,
             user_timeout: parent.user_timeout,
             linger2: parent.linger2,
             no_fin_wait2: parent.no_fin_wait2,

@@ -126,34 +126,12 @@ pub const DELACK_MAX: Duration = Duration::from_millis(200);
 pub const ATO_MIN: Duration = Duration::from_millis(40);
 /// TIME_WAIT lasts 2 MSL; Linux has always taken 60 s for it (`TCP_TIMEWAIT_LEN`).
 pub const TIMEWAIT_LEN: Duration = Duration::from_secs(60);
-/// A closed socket waits that long for the peer's FIN (`net.ipv4.tcp_fin_timeout`).
-pub const FIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Retransmissions of a SYN: about 127 s (`tcp_syn_retries`).
-pub const SYN_RETRIES: u8 = 6;
-/// Retransmissions of a SYN-ACK: about 31 s (`tcp_synack_retries`).
-pub const SYNACK_RETRIES: u8 = 5;
-/// Retransmissions after which the route is looked up anew (`tcp_retries1`; RFC 1122's R1).
-pub const RETRIES1: u8 = 3;
-/// Retransmissions after which the connection is given up (`tcp_retries2`; RFC 1122's R2).
-pub const RETRIES2: u8 = 15;
-/// The same for a socket that the user has closed (`tcp_orphan_retries` 0 means 8).
-pub const ORPHAN_RETRIES: u8 = 8;
 /// The initial congestion window, in segments: RFC 6928.
 pub const INIT_CWND: u32 = 10;
 /// Duplicate ACKs that stand for a loss: RFC 5681, 3.2.
 pub const DUPTHRESH: u32 = 3;
-/// Idle time before the first keepalive probe: 3.8.4 wants at least two hours.
-pub const KEEPALIVE_TIME: Duration = Duration::from_secs(7200);
-/// Time between keepalive probes.
-pub const KEEPALIVE_INTVL: Duration = Duration::from_secs(75);
-/// Unanswered keepalive probes after which the connection is given up.
-pub const KEEPALIVE_PROBES: u8 = 9;
-/// The least time between two challenge or duplicate ACKs (`tcp_invalid_ratelimit`).
-pub const INVALID_RATELIMIT: Duration = Duration::from_millis(500);
 /// The MSS where the peer names none: 3.7.1.
 pub const MSS_DEFAULT: u16 = 536;
-/// The smallest MSS we send by, whatever the peer says: CVE-2019-11479 (`tcp_min_snd_mss`).
-pub const MIN_SND_MSS: u16 = 48;
 /// The largest scale of a window: RFC 7323, 2.3.
 pub const MAX_WSCALE: u8 = 14;
 /// The largest window: one byte below 2^30 keeps old and new data apart (RFC 7323, 2.3).

@@ -7,7 +7,6 @@ use super::{
     skb::{Cb, Flags, Marks},
     sock::{Pending, Sock, State},
     HEADER_LEN,
-    MIN_SND_MSS,
     TSTAMP_ALIGNED, //
 };
 use crate::platform::Skb;
@@ -22,8 +21,8 @@ use crate::stack::{
 const CHECK_OFFSET: u16 = 16;
 /// Length of an IPv4 header without options, in bytes.
 const IP_HEADER_LEN: u32 = 20;
-/// With more than one window's third at hand, sending is not put off (`tcp_tso_win_divisor`).
-const TSO_WIN_DIVISOR: u32 = 3;
+/// With more segments than that at hand, sending is not put off (`tcp_max_tso_deferred_mss`).
+const MAX_DEFERRED_SEGS: u32 = 3;
 
 impl Sock {
     /// Takes a new path MTU or GSO limit into account.
@@ -42,7 +41,7 @@ impl Sock {
             .mtu
             .saturating_sub(IP_HEADER_LEN + HEADER_LEN as u32)
             .min(u32::from(self.mss_clamp))
-            .max(u32::from(MIN_SND_MSS))
+            .max(env.sysctl().tcp_min_snd_mss())
             .saturating_sub(options)
             .max(8);
         // A window that never exceeds half the peer's largest keeps the pipe from stalling on one segment.
@@ -116,7 +115,14 @@ impl Sock {
     /// ACKs are on their way.
     ///
     /// Mirrors [`tcp_tso_should_defer`](srctree/net/ipv4/tcp_output.c).
-    fn tso_should_defer(&self, cb: &Cb, len: u32, is_tail: bool, quota: u32) -> bool {
+    fn tso_should_defer<E: Env>(
+        &self,
+        env: &E,
+        cb: &Cb,
+        len: u32,
+        is_tail: bool,
+        quota: u32,
+    ) -> bool {
         if cb.flags.has(Flags::FIN) || self.ca_state as u8 >= super::CaState::Recovery as u8 {
             return false;
         }
@@ -132,8 +138,12 @@ impl Sock {
         if limit >= full || (!is_tail && limit >= len) {
             return false;
         }
-        let chunk = self.snd_wnd.min(self.snd_cwnd.saturating_mul(mss)) / TSO_WIN_DIVISOR;
-        if limit >= chunk {
+        let window = self.snd_wnd.min(self.snd_cwnd.saturating_mul(mss));
+        let enough = match u32::from(env.sysctl().tcp_tso_win_divisor()) {
+            0 => limit > MAX_DEFERRED_SEGS.saturating_mul(mss),
+            n => limit >= window.checked_div(n).unwrap_or(0),
+        };
+        if enough {
             return false;
         }
         // What holds us back is a window that an ACK will open, not want of data.
@@ -175,7 +185,7 @@ impl Sock {
                 {
                     break;
                 }
-            } else if !one && !push && self.tso_should_defer(&cb, len, is_tail, quota) {
+            } else if !one && !push && self.tso_should_defer(env, &cb, len, is_tail, quota) {
                 break;
             }
             let limit = self.split_point(&cb, len, mss, quota, is_tail, push);

@@ -5,11 +5,7 @@
 //! `rttvar_us` is the largest deviation of the last round trip and falls slowly, so that one quiet
 //! moment does not make the timeout too short.
 
-use super::{
-    sock::Sock,
-    RTO_MAX,
-    RTO_MIN, //
-};
+use super::sock::Sock;
 use crate::stack::time::Duration;
 
 impl Sock {
@@ -20,7 +16,7 @@ impl Sock {
     pub(super) fn rtt_estimator(&mut self, us: u32) {
         let sample = us.clamp(1, 1 << 27);
         self.min_rtt_us = self.min_rtt_us.min(sample);
-        let rto_min = RTO_MIN.as_micros() as u32;
+        let rto_min = self.rto_min.as_micros() as u32;
         if self.srtt_us == 0 {
             // 2.2: SRTT <- R, RTTVAR <- R/2.
             self.srtt_us = sample << 3;
@@ -65,6 +61,6 @@ impl Sock {
     pub(super) fn set_rto(&mut self) {
         let us = u64::from(self.srtt_us >> 3) + u64::from(self.rttvar_us);
         let rto = Duration::from_micros(us);
-        self.rto = if rto > RTO_MAX { RTO_MAX } else { rto };
+        self.rto = rto.min(self.rto_max);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     seq::SeqNum,
     MAX_WINDOW, //
 };
-use crate::platform::{SkbQueue, SkbTree};
+use crate::platform::{SkbQueue, SkbTree, Sysctl};
 use crate::stack::{
     env::Env,
     errno::Errno,
@@ -231,6 +231,9 @@ pub struct Sock {
     pub(super) rtt_seq: SeqNum,
     pub(super) min_rtt_us: u32,
     pub(super) rto: Duration,
+    /// The bounds of `rto`, as the namespace had them when the socket was made.
+    pub(super) rto_min: Duration,
+    pub(super) rto_max: Duration,
     pub(super) retransmits: u8,
     pub(super) backoff: u8,
     pub(super) probes_out: u8,
@@ -246,10 +249,11 @@ pub struct Sock {
     pub(super) challenge_at: Option<Instant>,
     pub(super) keep_at: Option<Instant>,
     pub(super) keepalive: bool,
-    pub(super) keepalive_time: Duration,
-    pub(super) keepalive_intvl: Duration,
-    pub(super) keepalive_probes: u8,
-    pub(super) syn_retries: u8,
+    // What the user has set; `None` for the namespace's.
+    pub(super) keepalive_time: Option<Duration>,
+    pub(super) keepalive_intvl: Option<Duration>,
+    pub(super) keepalive_probes: Option<u8>,
+    pub(super) syn_retries: Option<u8>,
     pub(super) user_timeout: Duration,
     pub(super) linger2: Duration,
     /// The user said so with TCP_LINGER2 < 0: no FIN_WAIT_2 at all.
@@ -352,6 +356,8 @@ impl Sock {
             rtt_seq: SeqNum::default(),
             min_rtt_us: u32::MAX,
             rto: super::TIMEOUT_INIT,
+            rto_min: super::RTO_MIN,
+            rto_max: super::RTO_MAX,
             retransmits: 0,
             backoff: 0,
             probes_out: 0,
@@ -368,10 +374,10 @@ impl Sock {
             challenge_at: None,
             keep_at: None,
             keepalive: false,
-            keepalive_time: super::KEEPALIVE_TIME,
-            keepalive_intvl: super::KEEPALIVE_INTVL,
-            keepalive_probes: super::KEEPALIVE_PROBES,
-            syn_retries: super::SYN_RETRIES,
+            keepalive_time: None,
+            keepalive_intvl: None,
+            keepalive_probes: None,
+            syn_retries: None,
             user_timeout: Duration::ZERO,
             linger2: Duration::ZERO,
             no_fin_wait2: false,
@@ -379,6 +385,14 @@ impl Sock {
             irs: SeqNum::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// Takes over what a new socket has from its namespace for good.
+    ///
+    /// Mirrors [`tcp_init_sock`](srctree/net/ipv4/tcp.c).
+    pub fn init(&mut self, sysctl: &Sysctl) {
+        self.rto_min = sysctl.tcp_rto_min_us();
+        self.rto_max = sysctl.tcp_rto_max_ms();
     }
 
     /// Goes to `state` and lets the tables and lock-free readers know.

@@ -4,9 +4,9 @@
 use super::{
     sock::Sock,
     ATO_MIN,
-    MAX_WINDOW,
-    MIN_SND_MSS, //
+    MAX_WINDOW, //
 };
+use crate::platform::Sysctl;
 use crate::stack::{
     env::Env,
     errno::Errno,
@@ -90,25 +90,26 @@ impl Sock {
                 }
             }
             Opt::MaxSeg => {
-                if val != 0 && !(i32::from(MIN_SND_MSS).max(88)..=MAX_MSEG).contains(&val) {
+                if val != 0 && !(MIN_MSS..=MAX_MSEG).contains(&val) {
                     return Err(Errno::EINVAL);
                 }
                 self.user_mss = val as u16;
             }
             Opt::KeepIdle => {
-                self.keepalive_time = secs(val, MAX_KEEP_SECS)?;
+                let idle = secs(val, MAX_KEEP_SECS)?;
+                self.keepalive_time = Some(idle);
                 if self.keepalive && self.state.synchronised() {
                     let last = if self.ack.lrcvtime > self.rcv_tstamp {
                         self.ack.lrcvtime
                     } else {
                         self.rcv_tstamp
                     };
-                    self.keep_at = Some(last.plus(self.keepalive_time));
+                    self.keep_at = Some(last.plus(idle));
                 }
             }
-            Opt::KeepIntvl => self.keepalive_intvl = secs(val, MAX_KEEP_SECS)?,
-            Opt::KeepCnt => self.keepalive_probes = count(val)?,
-            Opt::SynCnt => self.syn_retries = count(val)?,
+            Opt::KeepIntvl => self.keepalive_intvl = Some(secs(val, MAX_KEEP_SECS)?),
+            Opt::KeepCnt => self.keepalive_probes = Some(count(val)?),
+            Opt::SynCnt => self.syn_retries = Some(count(val)?),
             Opt::Linger2 => {
                 self.no_fin_wait2 = val < 0;
                 let secs = val.clamp(0, MAX_LINGER2_SECS);
@@ -144,10 +145,10 @@ impl Sock {
         Ok(())
     }
 
-    /// The value of an option, as getsockopt(2) tells it.
+    /// The value of an option, as getsockopt(2) tells it; `sysctl` is for what the user has not set.
     ///
     /// Mirrors [`do_tcp_getsockopt`](srctree/net/ipv4/tcp.c).
-    pub fn option(&self, opt: Opt) -> i32 {
+    pub fn option(&self, sysctl: &Sysctl, opt: Opt) -> i32 {
         let secs = |d: Duration| d.as_secs().min(i32::MAX as u64) as i32;
         match opt {
             Opt::NoDelay => i32::from(self.nonagle.off),
@@ -159,15 +160,15 @@ impl Sock {
                 }
             }
             Opt::Cork => i32::from(self.nonagle.cork),
-            Opt::KeepIdle => secs(self.keepalive_time),
-            Opt::KeepIntvl => secs(self.keepalive_intvl),
-            Opt::KeepCnt => i32::from(self.keepalive_probes),
-            Opt::SynCnt => i32::from(self.syn_retries),
+            Opt::KeepIdle => secs(self.keepalive_time(sysctl)),
+            Opt::KeepIntvl => secs(self.keepalive_intvl(sysctl)),
+            Opt::KeepCnt => i32::from(self.keepalive_probes(sysctl)),
+            Opt::SynCnt => i32::from(self.syn_retries(sysctl)),
             Opt::Linger2 => {
                 if self.no_fin_wait2 {
                     -1
                 } else if self.linger2.is_zero() {
-                    secs(super::FIN_TIMEOUT)
+                    secs(sysctl.tcp_fin_timeout())
                 } else {
                     secs(self.linger2)
                 }
@@ -179,5 +180,7 @@ impl Sock {
     }
 }
 
+/// The smallest TCP_MAXSEG (`TCP_MIN_MSS`).
+const MIN_MSS: i32 = 88;
 /// The largest TCP_MAXSEG (`MAX_TCP_WINDOW`).
 const MAX_MSEG: i32 = 32_767;

@@ -12,13 +12,9 @@
 
 use super::{
     sock::{Pending, Sock, State},
-    ATO_MIN,
-    ORPHAN_RETRIES,
-    RETRIES1,
-    RETRIES2,
-    RTO_MAX,
-    RTO_MIN, //
+    ATO_MIN, //
 };
+use crate::platform::Sysctl;
 use crate::stack::{
     counters::Counter,
     env::Env,
@@ -55,12 +51,7 @@ impl Sock {
         if self.backoff == 0 {
             return self.rto;
         }
-        let rto = self.rto.backoff(u32::from(self.backoff));
-        if rto > RTO_MAX {
-            RTO_MAX
-        } else {
-            rto
-        }
+        self.rto.backoff(u32::from(self.backoff)).min(self.rto_max)
     }
 
     /// The owed ACK leaves.
@@ -95,7 +86,7 @@ impl Sock {
         let syn = matches!(self.state, State::SynSent | State::SynRecv);
         if self.snd_wnd == 0 && !env.is_dead() && !syn {
             // The peer shrank its window to nothing: it is alive as long as it answers.
-            if now.since(self.rcv_tstamp) > RTO_MAX {
+            if now.since(self.rcv_tstamp) > self.rto_max {
                 self.timed_out(env);
                 return;
             }
@@ -126,24 +117,24 @@ impl Sock {
                     env.negative_advice();
                 }
                 if self.user_timeout.is_zero() {
-                    if self.retransmits >= self.syn_retries {
+                    if self.retransmits >= self.syn_retries(env.sysctl()) {
                         self.timed_out(env);
                         return true;
                     }
                     return false;
                 }
-                self.syn_retries
+                self.syn_retries(env.sysctl())
             }
             _ => {
-                if self.retransmits == RETRIES1 {
+                if self.retransmits == env.sysctl().tcp_retries1() {
                     // R1: perhaps the route is to blame.
                     env.negative_advice();
                     self.pmtu = 0;
                 }
                 if env.is_dead() {
-                    ORPHAN_RETRIES
+                    orphan_retries(env, self.rto < self.rto_max)
                 } else {
-                    RETRIES2
+                    env.sysctl().tcp_retries2()
                 }
             }
         };
@@ -167,11 +158,11 @@ impl Sock {
         }
         let timeout = if self.user_timeout.is_zero() {
             let base = if self.state.synchronised() {
-                RTO_MIN
+                self.rto_min
             } else {
                 super::TIMEOUT_INIT
             };
-            model_timeout(u32::from(limit), base)
+            model_timeout(u32::from(limit), base, self.rto_max)
         } else {
             self.user_timeout
         };
@@ -196,13 +187,9 @@ impl Sock {
     /// Mirrors [`tcp_reset_xmit_timer(ICSK_TIME_PROBE0)`, `tcp_probe0_when`](srctree/include/net/tcp.h).
     pub(super) fn arm_probe0(&mut self, now: Instant) {
         self.pending = Pending::Probe0;
-        let base = if self.rto < RTO_MIN {
-            RTO_MIN
-        } else {
-            self.rto
-        };
+        let base = self.rto.max(self.rto_min);
         let when = base.backoff(u32::from(self.backoff));
-        self.rto_at = Some(now.plus(if when > RTO_MAX { RTO_MAX } else { when }));
+        self.rto_at = Some(now.plus(when.min(self.rto_max)));
     }
 
     /// Asks a peer whose window is closed.
@@ -218,10 +205,15 @@ impl Sock {
         let now = env.now();
         let dead = env.is_dead();
         // A peer that answers keeps the connection for ever (3.8.6.1), unless nobody is left to care.
-        let limit = if dead { ORPHAN_RETRIES } else { RETRIES2 };
+        let alive = self.backed_off_rto() < self.rto_max;
+        let limit = if dead {
+            orphan_retries(env, alive)
+        } else {
+            env.sysctl().tcp_retries2()
+        };
         let silent = now.since(self.rcv_tstamp);
         if (!self.user_timeout.is_zero() && self.probes_out > 0 && silent >= self.user_timeout)
-            || (dead && self.backed_off_rto() >= RTO_MAX)
+            || (dead && !alive)
             || self.probes_out >= limit
         {
             self.timed_out(env);
@@ -235,7 +227,8 @@ impl Sock {
         }
         if sent.is_ok() {
             self.probes_out = self.probes_out.saturating_add(1);
-            self.backoff = self.backoff.saturating_add(1).min(RETRIES2);
+            let most = env.sysctl().tcp_retries2();
+            self.backoff = self.backoff.saturating_add(1).min(most);
         }
         self.arm_probe0(now);
     }
@@ -243,11 +236,11 @@ impl Sock {
     /// Switches SO_KEEPALIVE.
     ///
     /// Mirrors [`tcp_set_keepalive`](srctree/net/ipv4/tcp_timer.c).
-    pub fn set_keepalive(&mut self, now: Instant, on: bool) {
+    pub fn set_keepalive<E: Env>(&mut self, env: &mut E, on: bool) {
         self.keepalive = on;
         let idle_state = matches!(self.state, State::Close | State::Listen);
         self.keep_at = if on && !idle_state {
-            Some(now.plus(self.keepalive_time))
+            Some(env.now().plus(self.keepalive_time(env.sysctl())))
         } else {
             None
         };
@@ -261,9 +254,10 @@ impl Sock {
             return;
         }
         let now = env.now();
+        let idle = self.keepalive_time(env.sysctl());
         if self.packets_out != 0 || !self.write_queue.is_empty() {
             // Data are asking already.
-            self.keep_at = Some(now.plus(self.keepalive_time));
+            self.keep_at = Some(now.plus(idle));
             return;
         }
         let last = if self.ack.lrcvtime > self.rcv_tstamp {
@@ -272,12 +266,12 @@ impl Sock {
             self.rcv_tstamp
         };
         let elapsed = now.since(last);
-        if elapsed < self.keepalive_time {
-            self.keep_at = Some(last.plus(self.keepalive_time));
+        if elapsed < idle {
+            self.keep_at = Some(last.plus(idle));
             return;
         }
         let given_up = if self.user_timeout.is_zero() {
-            self.probes_out >= self.keepalive_probes
+            self.probes_out >= self.keepalive_probes(env.sysctl())
         } else {
             self.probes_out > 0 && elapsed >= self.user_timeout
         };
@@ -289,7 +283,7 @@ impl Sock {
         env.count(Counter::TcpKeepAlive);
         if self.write_wakeup(env).is_ok() {
             self.probes_out = self.probes_out.saturating_add(1);
-            self.keep_at = Some(now.plus(self.keepalive_intvl));
+            self.keep_at = Some(now.plus(self.keepalive_intvl(env.sysctl())));
         } else {
             // No memory here says nothing about the peer.
             self.keep_at = Some(now.plus(Duration::from_millis(500)));
@@ -297,18 +291,64 @@ impl Sock {
     }
 }
 
-/// How long `n` retransmissions take that begin `base` apart and double up to [`RTO_MAX`].
+/// How often a connection that nobody holds any more tries. `alive`: its timeout has not grown to the
+/// limit yet.
+///
+/// Mirrors [`tcp_orphan_retries`](srctree/net/ipv4/tcp_timer.c).
+fn orphan_retries<E: Env>(env: &E, alive: bool) -> u8 {
+    // What an ICMP error says is believed once there is no other sign of life.
+    let retries = if alive || env.soft_error().is_none() {
+        env.sysctl().tcp_orphan_retries()
+    } else {
+        0
+    };
+    if retries == 0 && alive {
+        8
+    } else {
+        retries
+    }
+}
+
+impl Sock {
+    /// Idle time before the first keepalive probe: TCP_KEEPIDLE, or the namespace's.
+    ///
+    /// Mirrors [`keepalive_time_when`](srctree/include/net/tcp.h).
+    pub(super) fn keepalive_time(&self, sysctl: &Sysctl) -> Duration {
+        self.keepalive_time
+            .unwrap_or_else(|| sysctl.tcp_keepalive_time())
+    }
+
+    /// Time between keepalive probes: TCP_KEEPINTVL, or the namespace's.
+    ///
+    /// Mirrors [`keepalive_intvl_when`](srctree/include/net/tcp.h).
+    pub(super) fn keepalive_intvl(&self, sysctl: &Sysctl) -> Duration {
+        self.keepalive_intvl
+            .unwrap_or_else(|| sysctl.tcp_keepalive_intvl())
+    }
+
+    /// Unanswered probes that end the connection: TCP_KEEPCNT, or the namespace's.
+    ///
+    /// Mirrors [`keepalive_probes`](srctree/include/net/tcp.h).
+    pub(super) fn keepalive_probes(&self, sysctl: &Sysctl) -> u8 {
+        self.keepalive_probes
+            .unwrap_or_else(|| sysctl.tcp_keepalive_probes())
+    }
+
+    /// Retransmissions of a SYN: TCP_SYNCNT, or the namespace's.
+    pub(super) fn syn_retries(&self, sysctl: &Sysctl) -> u8 {
+        self.syn_retries.unwrap_or_else(|| sysctl.tcp_syn_retries())
+    }
+}
+
+/// How long `n` retransmissions take that begin `base` apart and double up to `most`.
 ///
 /// Mirrors [`tcp_model_timeout`](srctree/net/ipv4/tcp_timer.c).
-fn model_timeout(n: u32, base: Duration) -> Duration {
+fn model_timeout(n: u32, base: Duration, most: Duration) -> Duration {
     let mut total = Duration::ZERO;
     let mut step = base;
     for _ in 0..=n {
         total = total.plus(step);
-        step = step.times(2);
-        if step > RTO_MAX {
-            step = RTO_MAX;
-        }
+        step = step.times(2).min(most);
     }
     total
 }

@@ -10,7 +10,7 @@ use super::{
     skb::Flags,
     sock::{Sock, State}, //
 };
-use crate::platform::{Skb, MAX_HEADER};
+use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{
     drop_reason::DropReason,
     socket::FourTuple,
@@ -77,21 +77,21 @@ impl TimeWait {
     ///
     /// 3.10.7.4 for TIME-WAIT. Mirrors
     /// [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c).
-    pub fn rcv(&mut self, seg: &Segment, id: FourTuple, now: Instant) -> TwAction {
+    pub fn rcv(&mut self, seg: &Segment, id: FourTuple, sysctl: &Sysctl, now: Instant) -> TwAction {
         let paws_reject = self.ts_ok
             && seg.opts.saw_tstamp
             && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
             && !seg.flags.has(Flags::RST);
         if self.substate == State::FinWait2 {
-            return self.rcv_fin_wait2(seg, id, now, paws_reject);
+            return self.rcv_fin_wait2(seg, id, sysctl, now, paws_reject);
         }
-        // RFC 1337 would have a reset ignored; Linux, and we, let it end TIME-WAIT (tcp_rfc1337 = 0)
-        // when it is exactly in place.
+        // RFC 1337 would have a reset ignored; unless the user wants that, it ends TIME-WAIT when it is
+        // exactly in place.
         if !paws_reject
             && seg.seq == self.rcv_nxt
             && (seg.seq == seg.end_seq || seg.flags.has(Flags::RST))
         {
-            if seg.flags.has(Flags::RST) {
+            if seg.flags.has(Flags::RST) && sysctl.tcp_rfc1337() == 0 {
                 return TwAction::Kill;
             }
             self.note_timestamp(seg, now);
@@ -112,7 +112,7 @@ impl TimeWait {
         if seg.flags.has(Flags::RST) {
             return TwAction::Drop(DropReason::TcpClose);
         }
-        if seg.seq == seg.end_seq && self.limited(now) {
+        if seg.seq == seg.end_seq && self.limited(sysctl, now) {
             return TwAction::Drop(DropReason::TcpClose);
         }
         match self.ack(id, now) {
@@ -126,6 +126,7 @@ impl TimeWait {
         &mut self,
         seg: &Segment,
         id: FourTuple,
+        sysctl: &Sysctl,
         now: Instant,
         paws_reject: bool,
     ) -> TwAction {
@@ -136,7 +137,7 @@ impl TimeWait {
             || (seg.seq == seg.end_seq && seg.seq == self.rcv_nxt.add(self.rcv_wnd))
             || (seg.end_seq.after(self.rcv_nxt) && seg.seq.before(self.rcv_nxt.add(self.rcv_wnd)));
         if paws_reject || !in_window {
-            if self.limited(now) {
+            if self.limited(sysctl, now) {
                 return TwAction::Drop(DropReason::TcpClose);
             }
             return match self.ack(id, now) {
@@ -176,10 +177,10 @@ impl TimeWait {
     }
 
     /// Whether an ACK was sent so lately that an endless exchange of them must be feared.
-    fn limited(&mut self, now: Instant) -> bool {
+    fn limited(&mut self, sysctl: &Sysctl, now: Instant) -> bool {
         let ms = now.as_millis_u32().max(1);
         let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
-        if self.last_oow_ack != 0 && since < super::INVALID_RATELIMIT.as_millis() {
+        if self.last_oow_ack != 0 && since < sysctl.tcp_invalid_ratelimit().as_millis() {
             return true;
         }
         self.last_oow_ack = ms;

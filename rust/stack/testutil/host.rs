@@ -11,7 +11,8 @@ use super::net::{
 use super::world::World;
 use crate::platform::{
     MsgIter,
-    Skb, //
+    Skb,
+    Sysctl, //
 };
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
@@ -81,6 +82,8 @@ pub struct FakeHost {
     pub out: VecDeque<Vec<u8>>,
     /// Packets that were dropped.
     pub drops: HashMap<DropReason, u32>,
+    /// The settings.
+    pub sysctl: Sysctl,
     /// The path MTU of new connections, in bytes.
     pub mtu: u32,
     listeners: HashMap<u16, Listener>,
@@ -101,6 +104,7 @@ impl FakeHost {
             conns: BTreeMap::new(),
             out: VecDeque::new(),
             drops: HashMap::new(),
+            sysctl: Sysctl::default(),
             mtu: 1500,
             listeners: HashMap::new(),
             requests: BTreeMap::new(),
@@ -218,6 +222,7 @@ impl FakeHost {
     fn world(&self) -> World {
         World {
             now: self.now,
+            sysctl: self.sysctl.clone(),
             mtu: self.mtu,
             ..World::new()
         }
@@ -277,7 +282,7 @@ impl FakeHost {
             return self.request_rcv(id, skb, seg);
         }
         if let Some((tw, until)) = self.time_waits.get_mut(&id) {
-            match tw.rcv(seg, id, self.now) {
+            match tw.rcv(seg, id, &self.sysctl, self.now) {
                 TwAction::Drop(reason) => return Err(reason),
                 TwAction::Ack(ack) | TwAction::Fin(ack) => {
                     *until = self.now.plus(TIMEWAIT_LEN);
@@ -319,6 +324,7 @@ impl FakeHost {
             return Err(DropReason::TcpListenOverflow);
         }
         let cfg = ListenConfig {
+            sysctl: &self.sysctl,
             rcvbuf: world.rcvbuf,
             mtu: self.mtu,
             user_mss: 0,
@@ -327,7 +333,9 @@ impl FakeHost {
         let mut req = conn_request(&cfg, seg, id, isn, ts_offset, self.now);
         let skb = synack(&mut req, self.now).ok_or(DropReason::Nomem)?;
         self.transmit(id, skb);
-        let at = self.now.plus(req.next_timeout().expect("a first timeout"));
+        let at = self
+            .now
+            .plus(req.next_timeout(&self.sysctl).expect("a first timeout"));
         self.requests.insert(id, (req, at));
         Ok(())
     }
@@ -338,7 +346,7 @@ impl FakeHost {
         let Some((req, _)) = self.requests.get_mut(&id) else {
             return Err(DropReason::NoSocket);
         };
-        match check_req(req, seg, self.now) {
+        match check_req(req, seg, &self.sysctl, self.now) {
             CheckReq::Drop(reason) => return Err(reason),
             CheckReq::RetransmitSynAck => {
                 if let Some(skb) = synack(req, self.now) {
@@ -483,7 +491,7 @@ impl FakeHost {
                 continue;
             };
             req.num_timeout += 1;
-            match req.next_timeout() {
+            match req.next_timeout(&self.sysctl) {
                 Some(timeout) => {
                     *at = now.plus(timeout);
                     if let Some(skb) = synack(req, now) {

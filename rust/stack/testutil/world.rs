@@ -6,6 +6,7 @@ use crate::platform::{
     MsgIter,
     SkBuff, //
     Skb,
+    Sysctl,
 };
 use crate::stack::counters::Counter;
 use crate::stack::env::{
@@ -35,6 +36,8 @@ use std::rc::Rc;
 pub struct World {
     /// The time.
     pub now: Instant,
+    /// The namespace's settings.
+    pub sysctl: Sysctl,
     /// The path MTU, in bytes.
     pub mtu: u32,
     /// The largest GSO packet of the path, in bytes.
@@ -76,6 +79,7 @@ impl World {
     pub fn new() -> World {
         World {
             now: Instant::from_nanos(1_000_000_000),
+            sysctl: Sysctl::default(),
             mtu: 1500,
             gso_max_size: 65_000,
             sndbuf: 87_040,
@@ -117,6 +121,10 @@ impl Default for World {
 impl Env for World {
     fn now(&self) -> Instant {
         self.now
+    }
+
+    fn sysctl(&self) -> &Sysctl {
+        &self.sysctl
     }
 
     fn queue_xmit(&mut self, skb: Skb) -> Result<(), Errno> {

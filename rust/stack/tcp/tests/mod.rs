@@ -228,6 +228,7 @@ impl Pair {
                     return;
                 }
                 let cfg = listen::ListenConfig {
+                    sysctl: &self.b.world.sysctl,
                     rcvbuf: self.b.world.rcvbuf,
                     mtu: self.b.world.mtu,
                     user_mss: 0,
@@ -237,7 +238,7 @@ impl Pair {
                 self.b.world.out.extend(listen::synack(&mut req, now));
                 self.request = Some(req);
             }
-            Some(req) => match listen::check_req(req, &seg, now) {
+            Some(req) => match listen::check_req(req, &seg, &self.b.world.sysctl, now) {
                 listen::CheckReq::Establish => {
                     let req = *req;
                     let parent = Sock::new();

@@ -3,6 +3,7 @@
 
 use super::script::*;
 use super::*;
+use crate::platform::Sysctl;
 use crate::stack::drop_reason::DropReason;
 
 #[test]
@@ -361,7 +362,7 @@ fn fin_wait2__orphan_waits_sixty_seconds() {
     h.sock.orphan(&mut h.world);
     assert_eq!(
         h.world.tw.map(|(tw, t)| (tw.substate, t)),
-        Some((State::FinWait2, FIN_TIMEOUT))
+        Some((State::FinWait2, Duration::from_secs(60)))
     );
     done(h);
 }
@@ -413,7 +414,7 @@ fn time_wait__fin_again_is_acknowledged() {
         ack: ISS + 2,
         ..Seg::new("FA")
     };
-    let TwAction::Ack(mut skb) = tw.rcv(&parse(&seg), client_id(), now) else {
+    let TwAction::Ack(mut skb) = tw.rcv(&parse(&seg), client_id(), &Sysctl::default(), now) else {
         panic!()
     };
     let ack = Segment::parse(&mut skb).unwrap();
@@ -434,13 +435,13 @@ fn time_wait__new_syn_opens_again() {
         })
     };
     // Above the old numbers: a new connection, whose own numbers are above the old ones, too.
-    match tw.rcv(&syn(IRS + 100), client_id(), now) {
+    match tw.rcv(&syn(IRS + 100), client_id(), &Sysctl::default(), now) {
         TwAction::Syn(floor) => assert!(floor.after(SeqNum::new(ISS + 2))),
         other => panic!("{other:?}"),
     }
     // Below: an old duplicate.
     assert!(!matches!(
-        tw.rcv(&syn(IRS - 100), client_id(), now),
+        tw.rcv(&syn(IRS - 100), client_id(), &Sysctl::default(), now),
         TwAction::Syn(_)
     ));
 }
@@ -455,11 +456,11 @@ fn time_wait__reset_must_be_exact() {
         })
     };
     assert!(matches!(
-        tw.rcv(&rst(IRS + 100), client_id(), now),
+        tw.rcv(&rst(IRS + 100), client_id(), &Sysctl::default(), now),
         TwAction::Drop(_)
     ));
     assert!(matches!(
-        tw.rcv(&rst(IRS + 2), client_id(), now),
+        tw.rcv(&rst(IRS + 2), client_id(), &Sysctl::default(), now),
         TwAction::Kill
     ));
 }
@@ -472,9 +473,15 @@ fn time_wait__strangers_are_answered_rarely() {
         ack: ISS,
         ..Seg::new("A")
     });
-    assert!(matches!(tw.rcv(&old, client_id(), now), TwAction::Ack(_)));
+    assert!(matches!(
+        tw.rcv(&old, client_id(), &Sysctl::default(), now),
+        TwAction::Ack(_)
+    ));
     for _ in 0..10 {
-        assert!(matches!(tw.rcv(&old, client_id(), now), TwAction::Drop(_)));
+        assert!(matches!(
+            tw.rcv(&old, client_id(), &Sysctl::default(), now),
+            TwAction::Drop(_)
+        ));
     }
 }
 
@@ -493,6 +500,7 @@ fn syn() -> Segment {
 fn request() -> (listen::Request, Instant) {
     let now = Instant::from_nanos(1_000_000_000);
     let cfg = listen::ListenConfig {
+        sysctl: &Sysctl::default(),
         rcvbuf: 131_072,
         mtu: 1500,
         user_mss: 0,
@@ -511,7 +519,7 @@ fn listen__half_open_gets_its_ack() {
         ..Seg::new("A")
     });
     assert!(matches!(
-        listen::check_req(&mut req, &ack, now),
+        listen::check_req(&mut req, &ack, &Sysctl::default(), now),
         listen::CheckReq::Establish
     ));
 }
@@ -519,10 +527,10 @@ fn listen__half_open_gets_its_ack() {
 #[test]
 fn listen__half_open_and_the_syn_again() {
     let (mut req, now) = request();
-    let first = listen::check_req(&mut req, &syn(), now);
+    let first = listen::check_req(&mut req, &syn(), &Sysctl::default(), now);
     assert!(matches!(first, listen::CheckReq::RetransmitSynAck));
     assert!(matches!(
-        listen::check_req(&mut req, &syn(), now),
+        listen::check_req(&mut req, &syn(), &Sysctl::default(), now),
         listen::CheckReq::Drop(_)
     ));
 }
@@ -536,7 +544,7 @@ fn listen__half_open_and_a_wrong_ack() {
         ..Seg::new("A")
     });
     assert!(matches!(
-        listen::check_req(&mut req, &ack, now),
+        listen::check_req(&mut req, &ack, &Sysctl::default(), now),
         listen::CheckReq::Reset(Some(_))
     ));
 }
@@ -550,9 +558,9 @@ fn listen__half_open_and_resets() {
             ..Seg::new("R")
         })
     };
-    let near = listen::check_req(&mut req, &rst(IRS + 5), now);
+    let near = listen::check_req(&mut req, &rst(IRS + 5), &Sysctl::default(), now);
     assert!(matches!(near, listen::CheckReq::Drop(_)), "{near:?}");
-    let exact = listen::check_req(&mut req, &rst(IRS + 1), now);
+    let exact = listen::check_req(&mut req, &rst(IRS + 1), &Sysctl::default(), now);
     assert!(
         matches!(exact, listen::CheckReq::Kill(None, _)),
         "{exact:?}"
@@ -563,7 +571,7 @@ fn listen__half_open_and_resets() {
 fn listen__syn_ack_is_sent_six_times() {
     let (mut req, _) = request();
     let mut waited = 0;
-    while let Some(t) = req.next_timeout() {
+    while let Some(t) = req.next_timeout(&Sysctl::default()) {
         waited += t.as_secs();
         req.num_timeout += 1;
     }

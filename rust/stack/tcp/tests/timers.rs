@@ -124,8 +124,7 @@ fn keepalive__probes_then_gives_up() {
     h.sock.set_option(&mut h.world, Opt::KeepIdle, 60).unwrap();
     h.sock.set_option(&mut h.world, Opt::KeepIntvl, 10).unwrap();
     h.sock.set_option(&mut h.world, Opt::KeepCnt, 3).unwrap();
-    let now = h.world.now;
-    h.sock.set_keepalive(now, true);
+    h.sock.set_keepalive(&mut h.world, true);
     let sent = run(&mut h, Duration::from_secs(1000));
     let times: Vec<u64> = sent.iter().map(|s| s.0 / 1000).collect();
     // Three probes, then a reset.
@@ -142,15 +141,14 @@ fn keepalive__probes_then_gives_up() {
 fn keepalive__an_answer_is_enough() {
     let mut h = established();
     h.sock.set_option(&mut h.world, Opt::KeepIdle, 60).unwrap();
-    let now = h.world.now;
-    h.sock.set_keepalive(now, true);
+    h.sock.set_keepalive(&mut h.world, true);
     for _ in 0..5 {
         let sent = run(&mut h, Duration::from_secs(76));
         assert_eq!(sent.len(), 1);
         send!(h, A, seq IRS + 1, ack ISS + 1).unwrap();
     }
     assert_eq!(h.sock.state, State::Established);
-    h.sock.set_keepalive(now, false);
+    h.sock.set_keepalive(&mut h.world, false);
     assert_eq!(h.sock.next_expiry(), None);
     done(h);
 }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `net.ipv4.*` of a namespace, read where the host keeps it.
+//!
+//! C header: [`include/net/netns/ipv4.h`](srctree/include/net/netns/ipv4.h)
+
+use super::{
+    inet::JIFFY_NS,
+    netns::Net, //
+};
+use crate::{
+    bindings,
+    stack::{
+        sysctl::{
+            sysctl_value,
+            sysctls, //
+        },
+        time::Duration, //
+    },
+};
+use core::marker::{
+    PhantomData,
+    PhantomPinned, //
+};
+
+/// The settings of a namespace (`struct netns_ipv4`), only ever seen behind a reference.
+///
+/// # Invariants
+///
+/// A `&Sysctl` is the address of the `ipv4` of a live `struct net`.
+#[repr(C)]
+pub struct Sysctl {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut bindings::netns_ipv4, PhantomPinned)>,
+}
+
+impl Net {
+    /// The namespace's settings.
+    #[inline]
+    pub fn sysctl(&self) -> &Sysctl {
+        // SAFETY: A live namespace, which has them inside of itself; the type has no size, so only the
+        // address matters.
+        unsafe { &*(&raw const (*self.as_ptr()).ipv4).cast() }
+    }
+}
+
+/// A field of a kind as the value of its accessor.
+macro_rules! value_of {
+    (sizes, $raw:expr) => {
+        $raw.map(|n: i32| n.max(0) as u32)
+    };
+    (ticks, $raw:expr) => {
+        Duration::from_nanos(($raw.max(0) as u64).saturating_mul(JIFFY_NS))
+    };
+    (millis, $raw:expr) => {
+        Duration::from_millis($raw.max(0) as u64)
+    };
+    (micros, $raw:expr) => {
+        Duration::from_micros($raw.max(0) as u64)
+    };
+    (nanos, $raw:expr) => {
+        Duration::from_nanos($raw as u64)
+    };
+    ($number:ident, $raw:expr) => {
+        $raw as $number
+    };
+}
+
+macro_rules! accessors {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, $($field:ident).+;)*) => {
+        impl Sysctl {
+            $(
+                $(#[$doc])*
+                #[inline]
+                pub fn $name(&self) -> sysctl_value!($kind) {
+                    let ipv4 = core::ptr::from_ref(self).cast::<bindings::netns_ipv4>();
+                    // SAFETY: By the type invariant the structure is alive. A write to the file in
+                    // `/proc/sys` may change the field at any time, as one word or, of three, each by
+                    // itself; it is read once (`READ_ONCE`), and every value is as good as another.
+                    let raw = unsafe { (&raw const (*ipv4).$($field).+).read_volatile() };
+                    value_of!($kind, raw)
+                }
+            )*
+        }
+    };
+}
+
+sysctls!(accessors);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `net.ipv4.*`: the settings of a namespace that the protocols follow.
+//!
+//! The host keeps them, in `struct netns_ipv4`; RustNet has no second knob for anything that both
+//! stacks have. [`Env::sysctl`](super::env::Env::sysctl) lends them as a
+//! [`Sysctl`](crate::platform::Sysctl), whose accessors have the names of the files in `/proc/sys`.
+//! Each is one load of the field, so ask for a setting where it matters and keep no copy.
+//!
+//! To follow one more, add it to the list below, sorted by name:
+//!
+//! ```text
+//! /// What it means.
+//! tcp_name: KIND = LINUX'S DEFAULT, FIELD OF STRUCT NETNS_IPV4;
+//! ```
+//!
+//! and a row to `Documentation/sysctls.rst`. Both platforms make their accessors of this list, and the
+//! host build's values begin as the defaults, to be changed by tests (`world.sysctl.tcp_name = …`).
+//!
+//! | kind | the field is | the accessor returns |
+//! |---|---|---|
+//! | `u8`, `i32`, `u32` | a number | the number |
+//! | `sizes` | `int[3]`: least, initial, largest | `[u32; 3]` |
+//! | `ticks` | jiffies | [`Duration`](super::time::Duration) |
+//! | `millis`, `micros`, `nanos` | that unit | [`Duration`](super::time::Duration) |
+
+/// Calls the macro `$with` with the list of settings.
+macro_rules! sysctls {
+    ($with:ident) => {
+        $with! {
+            /// The TTL of packets whose socket has none of its own.
+            ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
+            /// The smallest MSS that is announced for want of MTU, in bytes.
+            min_adv_mss: u32 = 256, ip_rt_min_advmss;
+            /// An orphan waits that long for the peer's FIN.
+            tcp_fin_timeout: ticks = Duration::from_secs(60), sysctl_tcp_fin_timeout;
+            /// The least time between two answers to segments that may be forged; none if zero.
+            tcp_invalid_ratelimit: ticks = Duration::from_millis(500), sysctl_tcp_invalid_ratelimit;
+            /// Time between keepalive probes.
+            tcp_keepalive_intvl: ticks = Duration::from_secs(75), sysctl_tcp_keepalive_intvl;
+            /// Unanswered keepalive probes after which the connection is given up.
+            tcp_keepalive_probes: u8 = 9, sysctl_tcp_keepalive_probes;
+            /// Idle time before the first keepalive probe: RFC 9293, 3.8.4 wants at least two hours.
+            tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
+            /// The smallest MSS we send by, options included, whatever the peer says: CVE-2019-11479.
+            tcp_min_snd_mss: u32 = 48, sysctl_tcp_min_snd_mss;
+            /// Retransmissions after which an orphan is given up; 0 means 8.
+            tcp_orphan_retries: u8 = 0, sysctl_tcp_orphan_retries;
+            /// Retransmissions after which the route is looked up anew (RFC 1122's R1).
+            tcp_retries1: u8 = 3, sysctl_tcp_retries1;
+            /// Retransmissions after which the connection is given up (RFC 1122's R2).
+            tcp_retries2: u8 = 15, sysctl_tcp_retries2;
+            /// 1: a reset does not end TIME-WAIT.
+            tcp_rfc1337: u8 = 0, sysctl_tcp_rfc1337;
+            /// Sizes of the receive buffer, in bytes of true size.
+            tcp_rmem: sizes = [4096, 131_072, 32 << 20], sysctl_tcp_rmem;
+            /// The largest retransmission timeout.
+            tcp_rto_max_ms: millis = crate::stack::tcp::RTO_MAX, sysctl_tcp_rto_max_ms;
+            /// The smallest retransmission timeout.
+            tcp_rto_min_us: micros = crate::stack::tcp::RTO_MIN, sysctl_tcp_rto_min_us;
+            /// 1: the congestion window decays while nothing is sent.
+            tcp_slow_start_after_idle: u8 = 1, sysctl_tcp_slow_start_after_idle;
+            /// Retransmissions of a SYN.
+            tcp_syn_retries: u8 = 6, sysctl_tcp_syn_retries;
+            /// Retransmissions of a SYN-ACK.
+            tcp_synack_retries: u8 = 5, sysctl_tcp_synack_retries;
+            /// 0: no timestamps.
+            tcp_timestamps: u8 = 1, sysctl_tcp_timestamps;
+            /// Which part of the window one GSO packet may take: one of so many; 0 for any.
+            tcp_tso_win_divisor: u8 = 3, sysctl_tcp_tso_win_divisor;
+            /// 0: no scaled windows.
+            tcp_window_scaling: u8 = 1, sysctl_tcp_window_scaling;
+            /// Sizes of the send buffer, in bytes of true size.
+            tcp_wmem: sizes = [4096, 16_384, 4 << 20], sysctl_tcp_wmem;
+        }
+    };
+}
+
+/// What an accessor of a kind returns.
+macro_rules! sysctl_value {
+    (u8) => {
+        u8
+    };
+    (i32) => {
+        i32
+    };
+    (u32) => {
+        u32
+    };
+    (sizes) => {
+        [u32; 3]
+    };
+    ($unit:ident) => {
+        Duration
+    };
+}
+
+pub(crate) use {
+    sysctl_value,
+    sysctls, //
+};
