@@ -60,6 +60,15 @@ fn algorithm(so: &Sock<Tcp>) -> &'static str {
     lock.private().tp.congestion()
 }
 
+/// Connections start from what their listener has now.
+fn update_listener(so: &Sock<Tcp>, lock: &mut UserLock<'_, Tcp>) {
+    if so.state() == bindings::TCP_LISTEN as u8 {
+        if let Some(listener) = so.shared().listener.as_ref() {
+            listener.update(&lock.private().tp);
+        }
+    }
+}
+
 /// setsockopt(2).
 ///
 /// # Errors
@@ -72,24 +81,20 @@ pub(super) fn set(so: &Sock<Tcp>, level: c_int, name: c_int, val: OptIn<'_>) -> 
             let n = val.get_bytes(&mut name)?;
             let name = name.get(..n).unwrap_or(&[]);
             let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
-            match name {
-                [] => Err(EINVAL),
-                // There is one.
-                name if name == algorithm(so).as_bytes() => Ok(()),
-                _ => Err(ENOENT),
+            if name.is_empty() {
+                return Err(EINVAL);
             }
+            let mut lock = UserLock::new(so);
+            glue_tcp::enter(&mut lock, |tp, env| tp.set_congestion(env, name)).map_err(error)?;
+            update_listener(so, &mut lock);
+            Ok(())
         }
         bindings::SOL_TCP => {
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = val.get::<c_int>()?;
             let mut lock = UserLock::new(so);
             glue_tcp::enter(&mut lock, |tp, env| tp.set_option(env, opt, value)).map_err(error)?;
-            if so.state() == bindings::TCP_LISTEN as u8 {
-                // Connections start from what the listener has now.
-                if let Some(listener) = so.shared().listener.as_ref() {
-                    listener.update(&lock.private().tp);
-                }
-            }
+            update_listener(so, &mut lock);
             Ok(())
         }
         bindings::SOL_IP => {
@@ -131,6 +136,10 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
                     *to = from;
                 }
                 return out.put_bytes(&bytes);
+            }
+            if name as u32 == bindings::TCP_CC_INFO {
+                // Only algorithms that measure have something to tell; `reno` and `cubic` do not.
+                return out.put_bytes(&[]);
             }
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = {

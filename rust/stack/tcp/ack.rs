@@ -2,6 +2,7 @@
 //! Acknowledgements: what the peer has received, and how much more it will take.
 
 use super::{
+    cong::AckSample,
     recovery::AckResult,
     segment::Segment,
     skb::{Flags, Marks},
@@ -73,7 +74,15 @@ impl Sock {
         if advanced {
             let cleaned = self.clean_rtx_queue(env);
             acked = cleaned.acked;
-            self.update_rtt(now, seg, &cleaned);
+            let rtt_us = self.update_rtt(now, seg, &cleaned);
+            self.ca_pkts_acked(
+                env,
+                &AckSample {
+                    rtt_us,
+                    pkts_acked: acked,
+                    in_flight: prior_packets.saturating_mul(u32::from(self.mss_cache)),
+                },
+            );
             self.retrans_stamp = if self.packets_out == 0 {
                 None
             } else {
@@ -83,7 +92,7 @@ impl Sock {
             if self.may_rearm(ack) {
                 self.rearm_rto(now);
             }
-            self.cong_avoid_on_ack(acked);
+            self.cong_avoid_on_ack(now, acked);
         }
         // RFC 5681, 2: a duplicate acknowledges nothing new, carries nothing, and changes nothing,
         // while data are outstanding.
@@ -108,9 +117,9 @@ impl Sock {
     }
 
     #[inline]
-    fn cong_avoid_on_ack(&mut self, acked: u32) {
+    fn cong_avoid_on_ack(&mut self, now: Instant, acked: u32) {
         self.stats.delivered = self.stats.delivered.wrapping_add(acked);
-        self.cong_avoid(acked);
+        self.cong_avoid(now, acked);
     }
 
     /// Takes over the window of an acceptable segment. Returns whether it changed.
@@ -135,6 +144,9 @@ impl Sock {
             return false;
         }
         self.snd_wnd = window;
+        if !self.write_queue.is_empty() {
+            self.slow_start_after_idle_check(env);
+        }
         if window > self.max_window {
             let was_small = self.max_window >> 1 < u32::from(self.mss_cache);
             self.max_window = window;
@@ -203,24 +215,27 @@ impl Sock {
         out
     }
 
-    /// Feeds the estimator with what the acknowledgement tells of the round trip.
+    /// Feeds the estimator with what the acknowledgement tells of the round trip. Returns the sample for
+    /// congestion control, in microseconds: that of the youngest segment, which waited least for the peer
+    /// to acknowledge it.
     ///
     /// RFC 6298, 3 (Karn) and RFC 7323, 4. Mirrors [`tcp_ack_update_rtt`](srctree/net/ipv4/tcp_input.c).
-    fn update_rtt(&mut self, now: Instant, seg: &Segment, cleaned: &Cleaned) {
+    fn update_rtt(&mut self, now: Instant, seg: &Segment, cleaned: &Cleaned) -> Option<u32> {
         if let (Some(sent), false) = (cleaned.first_sent, cleaned.retrans) {
             let us = now.since(sent).as_micros().min(u64::from(u32::MAX)) as u32;
             self.rtt_estimator(us);
-            // The youngest one waited least for the peer to acknowledge it.
-            if let Some(sent) = cleaned.last_sent {
-                self.hystart(now.since(sent).as_micros().clamp(1, 1 << 27) as u32);
-            }
+            let sent = cleaned.last_sent?;
+            return Some(now.since(sent).as_micros().clamp(1, 1 << 27) as u32);
         } else if seg.opts.saw_tstamp && seg.opts.tsecr != 0 {
             let ms = self.tsval(now).wrapping_sub(seg.opts.tsecr);
             // Half the clock's range away is a lie or a very old echo.
             if ms < 1 << 17 {
-                self.rtt_estimator(ms.max(1).saturating_mul(1000));
+                let us = ms.max(1).saturating_mul(1000);
+                self.rtt_estimator(us);
+                return Some(us);
             }
         }
+        None
     }
 
     /// Restarts the retransmission timer, or stops it when nothing is in flight.

@@ -2,6 +2,7 @@
 //! Segments that carry no user data: ACK, SYN, SYN-ACK, FIN, RST and probes.
 
 use super::{
+    cong::Event,
     options::OutOptions,
     output::Header,
     segment::Segment,
@@ -121,11 +122,8 @@ impl Sock {
     #[inline]
     pub(super) fn event_data_sent<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        if self.packets_out == 0
-            && self.lsndtime != Instant::ZERO
-            && env.sysctl().tcp_slow_start_after_idle() != 0
-        {
-            self.restart_after_idle(now);
+        if self.packets_in_flight() == 0 {
+            self.ca_event(now, Event::TxStart);
         }
         self.lsndtime = now;
         if now.since(self.ack.lrcvtime) < self.ack.ato {

@@ -260,13 +260,10 @@ impl Sock {
             no_fin_wait2: self.no_fin_wait2,
             rto_min: self.rto_min,
             rto_max: self.rto_max,
+            cong: self.cong.fresh(),
+            ca_setsockopt: self.ca_setsockopt,
             ..Sock::new()
         }
-    }
-
-    /// The name of the congestion-control algorithm.
-    pub fn congestion(&self) -> &'static str {
-        super::cong::CongestionControl::name(&self.cong)
     }
 
     /// TCP_MAXSEG as the user set it, in bytes; 0 if he did not.

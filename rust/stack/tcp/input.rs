@@ -221,6 +221,7 @@ impl Sock {
         self.ack.lrcvtime = now;
         self.lsndtime = now;
         self.retrans_stamp = None;
+        self.ca_init(now);
         self.init_buffer_space(env);
         if self.keepalive {
             self.keep_at = Some(now.plus(self.keepalive_time(env.sysctl())));

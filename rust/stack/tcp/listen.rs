@@ -319,6 +319,7 @@ impl Sock {
             user_timeout: parent.user_timeout,
             linger2: parent.linger2,
             no_fin_wait2: parent.no_fin_wait2,
+            cong: parent.cong,
             ..Sock::new()
         };
         sock.ack.lrcvtime = now;

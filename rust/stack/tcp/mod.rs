@@ -19,7 +19,8 @@
 //! | `input` | which state takes a segment how | tcp_input.c |
 //! | `validate` | is the segment acceptable: PAWS, window, RFC 5961 | tcp_input.c |
 //! | `ack` | acknowledgements: the retransmission queue shrinks | tcp_input.c |
-//! | `recovery`, `cong`, `rtt` | loss recovery, congestion control, round-trip time | tcp_input.c, tcp_cong.c |
+//! | `recovery`, `rtt` | loss recovery, round-trip time | tcp_input.c |
+//! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
 //! | `data` | payload into the receive queue; out-of-order data | tcp_input.c |
 //! | `recvmsg` | the receive queue to the user | tcp.c |
 //! | `timer` | retransmission, delayed ACK, probes, keepalive | tcp_timer.c |
@@ -52,6 +53,8 @@ mod ack;
 mod recovery;
 
 pub mod cong;
+
+mod cwnd;
 
 mod rtt;
 

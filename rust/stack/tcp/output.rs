@@ -158,6 +158,7 @@ impl Sock {
     pub(super) fn write_xmit<E: Env>(&mut self, env: &mut E, push: bool, one: bool) -> bool {
         let mss = u32::from(self.mss_cache);
         let mut sent = false;
+        let mut cwnd_limited = false;
         loop {
             let is_tail = self.write_queue.len() == 1;
             let Some(skb) = self.write_queue.front() else {
@@ -165,6 +166,7 @@ impl Sock {
             };
             let quota = self.cwnd_quota();
             if quota == 0 {
+                cwnd_limited = true;
                 break;
             }
             let cb = *skb.tcp_cb();
@@ -210,8 +212,9 @@ impl Sock {
                 break;
             }
         }
-        if sent || !self.write_queue.is_empty() {
-            self.cwnd_validate();
+        cwnd_limited |= self.packets_in_flight() >= self.snd_cwnd;
+        if sent || cwnd_limited {
+            self.cwnd_validate(env, cwnd_limited);
         }
         if sent {
             return false;
@@ -301,21 +304,6 @@ impl Sock {
             self.rearm_rto(env.now());
         }
         self.lsndtime = env.now();
-    }
-
-    /// Notes whether the congestion window or the application limits the flight; only a window that
-    /// was used may grow (RFC 9293, 3.8.2; RFC 7661's idea).
-    ///
-    /// Mirrors [`tcp_cwnd_validate`](srctree/net/ipv4/tcp_output.c).
-    fn cwnd_validate(&mut self) {
-        let in_flight = self.packets_in_flight();
-        let limited =
-            in_flight >= self.snd_cwnd || (!self.write_queue.is_empty() && self.cwnd_quota() == 0);
-        if self.snd_una.after(self.cwnd_usage_seq) || limited || in_flight > self.max_packets_out {
-            self.cwnd_limited = limited;
-            self.max_packets_out = in_flight;
-            self.cwnd_usage_seq = self.snd_nxt;
-        }
     }
 
     /// Cuts `skb` behind its first `len` bytes; the rest is returned, charged, and stands nowhere yet.
@@ -413,7 +401,7 @@ impl Sock {
         env.count(Counter::OutSegs);
         let sent = env.queue_xmit(skb);
         if sent.is_err() {
-            self.enter_cwr();
+            self.enter_cwr(env.now());
         }
         sent
     }

@@ -8,7 +8,7 @@
 //! both follow from [`Sock::packets_in_flight`].
 
 use super::{
-    cong::{CongestionControl, Window, LOW_WINDOW},
+    cong::Event,
     seq::SeqNum,
     skb::Marks,
     sock::{CaState, Sock},
@@ -17,7 +17,7 @@ use super::{
 use crate::stack::{
     counters::Counter,
     env::Env,
-    time::{Duration, Instant}, //
+    time::Instant, //
 };
 
 /// What one acknowledgement told, for the recovery machine.
@@ -40,8 +40,10 @@ impl Sock {
         // Leaving: everything that was in flight when the trouble began is acknowledged.
         if advanced && self.ca_state != CaState::Open {
             match self.ca_state {
-                CaState::Recovery if !self.snd_una.before(self.high_seq) => self.end_recovery(),
-                CaState::Loss if !self.snd_una.before(self.high_seq) => self.end_loss(),
+                CaState::Recovery if !self.snd_una.before(self.high_seq) => {
+                    self.end_recovery(env.now())
+                }
+                CaState::Loss if !self.snd_una.before(self.high_seq) => self.end_loss(env.now()),
                 CaState::Disorder => {
                     self.sacked_out = 0;
                     self.ca_state = CaState::Open;
@@ -64,7 +66,7 @@ impl Sock {
                     self.add_dupack();
                 }
             }
-            CaState::Open | CaState::Disorder => {
+            CaState::Open | CaState::Disorder | CaState::Cwr => {
                 if !res.is_dupack {
                     return;
                 }
@@ -106,11 +108,12 @@ impl Sock {
     fn enter_recovery<E: Env>(&mut self, env: &mut E) {
         env.count(Counter::TcpRenoRecovery);
         self.prior_cwnd = self.snd_cwnd;
-        self.snd_ssthresh = self.cong.ssthresh(self.snd_cwnd);
+        self.snd_ssthresh = self.ca_ssthresh(env.now());
         self.snd_cwnd = self.snd_ssthresh;
         self.high_seq = self.snd_nxt;
         self.recover_valid = true;
-        self.ca_state = CaState::Recovery;
+        self.snd_cwnd_cnt = 0;
+        self.set_ca_state(env.now(), CaState::Recovery);
         self.retransmit_nxt = self.snd_una;
         self.impatient = false;
         self.mark_head_lost(env);
@@ -215,16 +218,17 @@ impl Sock {
     /// Everything up to the recovery point is acknowledged: RFC 6582, 3.2, step 3, full acknowledgement.
     ///
     /// Mirrors [`tcp_end_cwnd_reduction`](srctree/net/ipv4/tcp_input.c).
-    fn end_recovery(&mut self) {
+    fn end_recovery(&mut self, now: Instant) {
         let flight = self.packets_out.max(1).saturating_add(1);
         self.snd_cwnd = self.snd_ssthresh.min(flight.max(2)).max(1);
         self.clear_retrans();
-        self.ca_state = CaState::Open;
+        self.ca_event(now, Event::CompleteCwr);
+        self.set_ca_state(now, CaState::Open);
     }
 
-    fn end_loss(&mut self) {
+    fn end_loss(&mut self, now: Instant) {
         self.clear_retrans();
-        self.ca_state = CaState::Open;
+        self.set_ca_state(now, CaState::Open);
     }
 
     /// Nothing is lost or retransmitted any more.
@@ -243,7 +247,7 @@ impl Sock {
     pub(super) fn enter_loss<E: Env>(&mut self, env: &mut E) {
         if self.ca_state != CaState::Loss || !self.snd_una.before(self.high_seq) {
             self.prior_cwnd = self.snd_cwnd;
-            self.snd_ssthresh = self.cong.ssthresh(self.snd_cwnd);
+            self.snd_ssthresh = self.ca_ssthresh(env.now());
         }
         env.count(Counter::TcpTimeouts);
         self.snd_cwnd = 1;
@@ -262,15 +266,17 @@ impl Sock {
         self.recover_valid = true;
         self.retransmit_nxt = self.snd_una;
         self.impatient = false;
-        self.ca_state = CaState::Loss;
+        self.snd_cwnd_cnt = 0;
+        self.set_ca_state(env.now(), CaState::Loss);
+        self.ca_event(env.now(), Event::Loss);
     }
 
     /// A queue of this host refused a segment: the window does not grow on what was not sent.
     ///
     /// Mirrors [`tcp_enter_cwr`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn enter_cwr(&mut self) {
+    pub(super) fn enter_cwr(&mut self, now: Instant) {
         if self.ca_state == CaState::Open && self.snd_cwnd > super::INIT_CWND {
-            self.snd_ssthresh = self.cong.ssthresh(self.snd_cwnd);
+            self.snd_ssthresh = self.ca_ssthresh(now);
             self.snd_cwnd = self.snd_ssthresh.max(super::INIT_CWND);
         }
     }
@@ -278,59 +284,9 @@ impl Sock {
     /// Lets the window grow with `acked` segments, if it was in use and nothing is wrong.
     ///
     /// Mirrors [`tcp_cong_control`, `tcp_cong_avoid`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn cong_avoid(&mut self, acked: u32) {
-        if acked == 0 || matches!(self.ca_state, CaState::Recovery | CaState::Disorder) {
-            return;
+    pub(super) fn cong_avoid(&mut self, now: Instant, acked: u32) {
+        if acked != 0 && !self.in_cwnd_reduction() && self.ca_state != CaState::Disorder {
+            self.ca_cong_avoid(now, acked);
         }
-        // In slow start the window may grow while at least half of it is used.
-        let used = self.cwnd_limited
-            || (self.snd_cwnd < self.snd_ssthresh
-                && self.snd_cwnd < self.max_packets_out.saturating_mul(2));
-        if !used {
-            return;
-        }
-        let mut w = Window {
-            cwnd: self.snd_cwnd,
-            ssthresh: self.snd_ssthresh,
-            clamp: self.snd_cwnd_clamp,
-        };
-        self.cong.cong_avoid(&mut w, acked);
-        self.snd_cwnd = w.cwnd;
-    }
-
-    /// Leaves slow start when the round-trip time of a segment, in microseconds, shows that a queue fills.
-    ///
-    /// RFC 9406. Mirrors [`cubictcp_acked`](srctree/net/ipv4/tcp_cubic.c).
-    pub(super) fn hystart(&mut self, rtt_us: u32) {
-        if self.snd_cwnd >= self.snd_ssthresh || self.snd_cwnd < LOW_WINDOW {
-            return;
-        }
-        let (una, nxt) = (self.snd_una, self.snd_nxt);
-        if self.hystart.sample(una, nxt, rtt_us, self.min_rtt_us) {
-            self.snd_ssthresh = self.snd_cwnd;
-        }
-    }
-
-    /// Restarts from the initial window when nothing was sent for longer than the timeout: the ACK
-    /// clock is gone (RFC 5681, 4.1; RFC 2861's gradual decay).
-    ///
-    /// Mirrors [`tcp_cwnd_restart`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn restart_after_idle(&mut self, now: Instant) {
-        let idle = now.since(self.lsndtime);
-        if idle <= self.rto || self.rto.is_zero() {
-            return;
-        }
-        let mut cwnd = self.snd_cwnd;
-        let restart = super::INIT_CWND.min(cwnd);
-        // What the connection knew of the path is not forgotten.
-        self.snd_ssthresh = self.snd_ssthresh.max((cwnd >> 1).saturating_add(cwnd >> 2));
-        let mut left = idle.minus(self.rto);
-        while left > Duration::ZERO && cwnd > restart {
-            cwnd >>= 1;
-            left = left.minus(self.rto);
-        }
-        self.snd_cwnd = cwnd.max(restart);
-        self.cwnd_limited = false;
-        self.max_packets_out = 0;
     }
 }

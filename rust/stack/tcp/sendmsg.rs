@@ -142,6 +142,7 @@ impl Sock {
         };
         env.wmem_charge(skb.truesize());
         self.write_queue.push_back(skb);
+        self.slow_start_after_idle_check(env);
         true
     }
 

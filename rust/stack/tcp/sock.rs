@@ -2,7 +2,7 @@
 //! The state of one connection.
 
 use super::{
-    cong::{Algorithm, HyStart},
+    cong::Algorithm,
     seq::SeqNum,
     MAX_WINDOW, //
 };
@@ -67,6 +67,8 @@ pub enum CaState {
     Open = 0,
     /// Duplicate ACKs have come, too few for a loss.
     Disorder = 1,
+    /// The window is being reduced for another reason than a loss: ECN, or a full queue of this host.
+    Cwr = 2,
     /// Fast recovery: RFC 6582.
     Recovery = 3,
     /// After a retransmission timeout.
@@ -214,8 +216,14 @@ pub struct Sock {
     /// Acknowledged data were freed: writers may have room.
     pub(super) check_space: bool,
     pub(super) cong: Algorithm,
-    /// When to leave slow start.
-    pub(super) hystart: HyStart,
+    /// The user chose the algorithm (`icsk_ca_setsockopt`).
+    pub(super) ca_setsockopt: bool,
+    /// Segments acknowledged towards the next step of congestion avoidance.
+    pub(super) snd_cwnd_cnt: u32,
+    /// The most segments in flight since `snd_cwnd_stamp`, while the application limits them.
+    pub(super) snd_cwnd_used: u32,
+    /// When the window was last used in full, or judged for not being so.
+    pub(super) snd_cwnd_stamp: Instant,
     pub(super) high_seq: SeqNum,
     /// A partial acknowledgement has been seen in this fast recovery: the timer runs on (RFC 6582, 4).
     pub(super) impatient: bool,
@@ -343,7 +351,10 @@ impl Sock {
             write_pending: false,
             check_space: false,
             cong: Algorithm::default(),
-            hystart: HyStart::default(),
+            ca_setsockopt: false,
+            snd_cwnd_cnt: 0,
+            snd_cwnd_used: 0,
+            snd_cwnd_stamp: Instant::ZERO,
             high_seq: SeqNum::default(),
             recover_valid: false,
             impatient: false,

@@ -3,14 +3,12 @@
 
 use super::{
     CongestionControl,
-    Window, //
+    Ctx, //
 };
 
-/// The state of Reno: segments acknowledged towards the next step of congestion avoidance.
+/// Reno keeps nothing of its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reno {
-    cwnd_cnt: u32,
-}
+pub struct Reno;
 
 impl CongestionControl for Reno {
     fn name(&self) -> &'static str {
@@ -18,30 +16,22 @@ impl CongestionControl for Reno {
     }
 
     /// RFC 5681, equation 4: `ssthresh = max (FlightSize / 2, 2*SMSS)`.
-    fn ssthresh(&mut self, cwnd: u32) -> u32 {
-        self.cwnd_cnt = 0;
-        (cwnd >> 1).max(2)
+    ///
+    /// Mirrors [`tcp_reno_ssthresh`](srctree/net/ipv4/tcp_cong.c).
+    fn ssthresh(&mut self, ctx: &Ctx) -> u32 {
+        (ctx.cwnd >> 1).max(2)
     }
 
     /// Mirrors [`tcp_reno_cong_avoid`](srctree/net/ipv4/tcp_cong.c).
-    fn cong_avoid(&mut self, w: &mut Window, mut acked: u32) {
-        if w.cwnd < w.ssthresh {
-            // Slow start: a segment for every segment acknowledged, up to the threshold.
-            let room = w.ssthresh.wrapping_sub(w.cwnd);
-            let step = acked.min(room);
-            w.cwnd = w.cwnd.saturating_add(step).min(w.clamp);
-            acked = acked.saturating_sub(step);
-            if acked == 0 {
-                return;
-            }
-        }
-        // Congestion avoidance: a segment for every window acknowledged.
-        self.cwnd_cnt = self.cwnd_cnt.saturating_add(acked);
-        let cwnd = w.cwnd.max(1);
-        if self.cwnd_cnt >= cwnd {
-            let steps = self.cwnd_cnt / cwnd;
-            self.cwnd_cnt = self.cwnd_cnt.saturating_sub(steps.saturating_mul(cwnd));
-            w.cwnd = w.cwnd.saturating_add(steps).min(w.clamp);
+    #[inline]
+    fn cong_avoid(&mut self, ctx: &mut Ctx, acked: u32) {
+        let left = if ctx.in_slow_start() {
+            ctx.slow_start(acked)
+        } else {
+            acked
+        };
+        if left != 0 {
+            ctx.cong_avoid_ai(ctx.cwnd, left);
         }
     }
 }
