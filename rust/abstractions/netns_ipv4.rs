@@ -43,6 +43,15 @@ impl Net {
     }
 }
 
+impl Sysctl {
+    /// The largest receive buffer that a user may ask for (`net.core.rmem_max`), in bytes.
+    #[inline]
+    pub fn rmem_max(&self) -> u32 {
+        // SAFETY: A variable of the kernel's, read once.
+        unsafe { (&raw const bindings::sysctl_rmem_max).read_volatile() }
+    }
+}
+
 /// A field of a kind as the value of its accessor.
 macro_rules! value_of {
     (sizes, $raw:expr) => {

@@ -64,6 +64,8 @@ pub mod flag {
     pub const ZAPPED: u32 = crate::bindings::sock_flags_SOCK_ZAPPED;
     /// Freed packets do not wake writers: the protocol does.
     pub const USE_WRITE_QUEUE: u32 = crate::bindings::sock_flags_SOCK_USE_WRITE_QUEUE;
+    /// `SO_OOBINLINE`.
+    pub const URGINLINE: u32 = crate::bindings::sock_flags_SOCK_URGINLINE;
     /// `SO_DONTROUTE`.
     pub const LOCALROUTE: u32 = crate::bindings::sock_flags_SOCK_LOCALROUTE;
 }

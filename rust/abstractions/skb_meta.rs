@@ -108,6 +108,41 @@ impl SkBuff {
         unsafe { (*self.headers()).skb_iif as u32 }
     }
 
+    /// True size without the head, in bytes, where the head holds no data: what is left of the packet when it
+    /// is joined to another. Else [`SkBuff::truesize`].
+    ///
+    /// Mirrors [`truesize_adjust`](srctree/net/ipv4/tcp_input.c)
+    #[inline]
+    pub fn frag_truesize(&self) -> usize {
+        if self.headlen() != 0 {
+            return self.truesize();
+        }
+        // `SKB_TRUESIZE`, each part of it in cache lines of its own.
+        const LINE: usize = 64;
+        let end = {
+            // SAFETY: The buffer is live; on 64-bit machines the end is kept as an offset.
+            unsafe { (*self.as_ptr()).end as usize }
+        };
+        let head = end
+            .wrapping_add(size_of::<bindings::sk_buff>().next_multiple_of(LINE))
+            .wrapping_add(size_of::<bindings::skb_shared_info>().next_multiple_of(LINE));
+        self.truesize().saturating_sub(head)
+    }
+
+    /// One byte of the data, wherever it lies.
+    pub fn byte_at(&self, offset: usize) -> Option<u8> {
+        let offset = i32::try_from(offset).ok()?;
+        let mut byte = 0u8;
+        // SAFETY: The buffer is live; the function checks the bounds and writes one byte.
+        let err =
+            unsafe { bindings::skb_copy_bits(self.as_ptr(), offset, (&raw mut byte).cast(), 1) };
+        if err == 0 {
+            Some(byte)
+        } else {
+            None
+        }
+    }
+
     /// The mark that routing rules and filters look at.
     #[inline]
     pub(crate) fn mark(&self) -> u32 {

@@ -80,6 +80,36 @@ impl Sk {
         };
     }
 
+    /// Whether the user fixed the receive buffer's size.
+    #[inline]
+    pub fn rcvbuf_locked(&self) -> bool {
+        u32::from(self.userlocks()) & bindings::SOCK_RCVBUF_LOCK != 0
+    }
+
+    /// True size of the packets in the backlog, in bytes.
+    #[inline]
+    pub fn backlog_len(&self) -> u32 {
+        // SAFETY: A live socket's word, read once.
+        unsafe { (&raw const (*self.as_ptr()).sk_backlog.len).read_volatile() as u32 }
+    }
+
+    /// Whether the socket is tied to a file: not before accept(2), not after close(2).
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        // SAFETY: A live socket's pointer, read once and only compared.
+        unsafe {
+            !(&raw const (*self.as_ptr()).sk_socket)
+                .read_volatile()
+                .is_null()
+        }
+    }
+
+    /// Tells the file's owner that urgent data are coming (SIGURG).
+    pub fn send_sigurg(&self) {
+        // SAFETY: A live socket; the function looks whether there is a file, under its lock.
+        unsafe { bindings::sk_send_sigurg(self.as_ptr()) };
+    }
+
     /// True size of everything queued for sending, in bytes.
     #[inline]
     pub fn wmem_queued(&self) -> u32 {

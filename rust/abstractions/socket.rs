@@ -240,6 +240,21 @@ impl Msg<'_> {
         }
     }
 
+    /// Tells the user something in a control message, if he left room for it.
+    pub fn put_cmsg(&mut self, level: u32, ty: u32, data: &[u8]) {
+        // SAFETY: A live `struct msghdr`; `data` is read for its length. What does not fit is cut, which the
+        // function notes in the message's flags.
+        unsafe {
+            bindings::put_cmsg(
+                self.msg.as_ptr(),
+                level as c_int,
+                ty as c_int,
+                data.len() as c_int,
+                data.as_ptr().cast_mut().cast(),
+            )
+        };
+    }
+
     /// Whether the user sent control messages along.
     #[inline]
     pub fn has_control(&self) -> bool {

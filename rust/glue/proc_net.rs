@@ -170,7 +170,7 @@ fn tcp_sock(l: &mut Line, n: usize, so: &Sock<Tcp>) -> fmt::Result {
     } else {
         let mut lock = UserLock::new(so);
         let tp = &lock.private().tp;
-        (tp.outq(), tp.inq(), tp.next_expiry())
+        (tp.outq(), tp.unread(), tp.next_expiry())
     };
     let when = tm.map_or(0, |at| {
         at.since(super::inet_sock::now()).as_nanos() / (1_000_000_000 / USER_HZ)

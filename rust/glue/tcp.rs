@@ -100,14 +100,33 @@ pub(crate) struct Private {
 /// What may be read without the lock.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Bytes that can be read, for poll(2).
-    pub(super) inq: AtomicU32,
+    /// Bytes that can be read, for poll(2); [`URG_VALID`] besides.
+    inq: AtomicU32,
     /// The timer fired while a user owned the socket.
     deferred: AtomicBool,
     /// Closed by its user, counted in [`ORPHANS`].
     pub(super) orphan: AtomicBool,
     /// What listen(2) made; it stays when listening ends.
     pub(super) listener: ListenerCell,
+}
+
+/// The urgent byte can be read.
+const URG_VALID: u32 = 1 << 31;
+
+impl Shared {
+    /// Tells lock-free readers how many bytes can be read and whether the urgent byte can.
+    #[inline]
+    fn publish(&self, inq: u32, urg: bool) {
+        let urg = if urg { URG_VALID } else { 0 };
+        self.inq.store(inq | urg, Ordering::Release);
+    }
+
+    /// What [`Shared::publish`] told last.
+    #[inline]
+    pub(super) fn readable(&self) -> (u32, bool) {
+        let n = self.inq.load(Ordering::Acquire);
+        (n & !URG_VALID, n & URG_VALID != 0)
+    }
 }
 
 /// The object must not be larger than Linux's `struct tcp_sock`: an idle socket costs no more.
@@ -240,7 +259,7 @@ pub(super) fn enter_at<R>(
     } = p;
     let mut env = TcpEnv::new(sk, route, binding, now);
     let r = f(tp, &mut env);
-    so.shared().inq.store(tp.inq(), Ordering::Release);
+    so.shared().publish(tp.poll_in(&env), tp.urg_valid());
     let sk = env.finish();
     match tp.next_expiry() {
         // Armed for an earlier time the timer arms itself again: most deadlines only ever move away.

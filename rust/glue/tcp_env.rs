@@ -253,6 +253,21 @@ impl Env for TcpEnv<'_> {
     }
 
     #[inline]
+    fn rcvbuf_locked(&self) -> bool {
+        self.sk.sock().rcvbuf_locked()
+    }
+
+    #[inline]
+    fn rcvlowat(&self) -> u32 {
+        self.sk.sock().rcvlowat().max(1) as u32
+    }
+
+    #[inline]
+    fn backlog_len(&self) -> u32 {
+        self.sk.backlog_len()
+    }
+
+    #[inline]
     fn rmem_alloc(&self) -> u32 {
         self.sk.rmem_alloc()
     }
@@ -313,6 +328,20 @@ impl Env for TcpEnv<'_> {
     #[inline]
     fn is_dead(&self) -> bool {
         self.sk.flag(flag::DEAD)
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.sk.is_held()
+    }
+
+    #[inline]
+    fn urg_inline(&self) -> bool {
+        self.sk.flag(flag::URGINLINE)
+    }
+
+    fn send_sigurg(&mut self) {
+        self.sk.send_sigurg();
     }
 
     #[inline]

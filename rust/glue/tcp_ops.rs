@@ -50,7 +50,6 @@ use crate::{
         SendStep, //
     },
 };
-use core::sync::atomic::Ordering;
 use kernel::{
     error::{
         code::*,
@@ -107,8 +106,12 @@ impl SocketOps for Tcp {
         if !tcp_connect::is_opening(so) {
             // A buffer that can never hold so much is full enough at half.
             let target = (so.rcvlowat().max(1) as u32).min((so.rcvbuf() >> 1).max(1));
-            if so.shared().inq.load(Ordering::Acquire) >= target {
+            let (inq, urg) = so.shared().readable();
+            if inq >= target {
                 mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM;
+            }
+            if urg {
+                mask |= bindings::EPOLLPRI;
             }
             let mut space = shut & bindings::SEND_SHUTDOWN != 0 || so.stream_is_writeable();
             if !space {
@@ -137,7 +140,7 @@ impl SocketOps for Tcp {
             }
             bindings::SIOCINQ => {
                 lock = UserLock::new(so);
-                lock.private().tp.inq()
+                glue_tcp::enter(&mut lock, |tp, env| tp.inq(env))
             }
             bindings::SIOCOUTQ => {
                 lock = UserLock::new(so);
@@ -147,8 +150,10 @@ impl SocketOps for Tcp {
                 lock = UserLock::new(so);
                 lock.private().tp.outq_nsd()
             }
-            // There is no urgent data: the mark is nowhere.
-            bindings::SIOCATMARK => return arg.put_int(0),
+            bindings::SIOCATMARK => {
+                lock = UserLock::new(so);
+                u32::from(lock.private().tp.at_mark())
+            }
             _ => return Ok(arg.host()),
         };
         drop(lock);
@@ -174,7 +179,7 @@ impl SocketOps for Tcp {
     /// Mirrors [`tcp_sendmsg`](srctree/net/ipv4/tcp.c)
     fn sendmsg(so: &Sock<Self>, msg: &mut Msg<'_>, _len: usize) -> Result<usize> {
         let flags = msg.flags();
-        if flags & (bindings::MSG_OOB | bindings::MSG_FASTOPEN) != 0 {
+        if flags & bindings::MSG_FASTOPEN != 0 {
             return Err(EOPNOTSUPP);
         }
         if msg.has_control() {
@@ -201,11 +206,11 @@ impl SocketOps for Tcp {
             // Nothing is ever put there.
             return Err(EAGAIN);
         }
+        let mut lock = UserLock::new(so);
         if flags & bindings::MSG_OOB != 0 {
-            // "Yes this is right!": without urgent data it is EINVAL.
-            return Err(EINVAL);
+            return recv_urg(&mut lock, msg, len, flags);
         }
-        recv(&mut UserLock::new(so), msg, len, flags)
+        recv(&mut lock, msg, len, flags)
     }
 
     /// Mirrors [`tcp_splice_eof`](srctree/net/ipv4/tcp.c)
@@ -221,6 +226,7 @@ fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mu
     let mut timeo = so.sndtimeo(flags & bindings::MSG_DONTWAIT != 0);
     let more = flags & bindings::MSG_MORE != 0;
     let eor = flags & bindings::MSG_EOR != 0;
+    let oob = flags & bindings::MSG_OOB != 0;
     if !matches!(
         u32::from(so.state()),
         bindings::TCP_ESTABLISHED | bindings::TCP_CLOSE_WAIT
@@ -235,6 +241,7 @@ fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mu
             let flags = SendFlags {
                 more: more || rest != 0,
                 eor: eor && rest == 0,
+                oob: oob && rest == 0,
             };
             let step = glue_tcp::enter(lock, |tp, env| tp.sendmsg(env, iter, flags, copied));
             (step, rest)
@@ -252,6 +259,33 @@ fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mu
     }
 }
 
+/// Receives the urgent byte.
+///
+/// Mirrors [`tcp_recv_urg`](srctree/net/ipv4/tcp.c)
+#[cold]
+fn recv_urg(
+    lock: &mut UserLock<'_, Tcp>,
+    msg: &mut Msg<'_>,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    if lock.sock().state() == bindings::TCP_LISTEN as u8 {
+        return Err(ENOTCONN);
+    }
+    let peek = flags & bindings::MSG_PEEK != 0;
+    let byte = glue_tcp::enter(lock, |tp, env| tp.recv_urg(env, peek)).map_err(inet_sock::error)?;
+    let Some(byte) = byte else { return Ok(0) };
+    msg.add_flags(bindings::MSG_OOB);
+    if len == 0 {
+        msg.add_flags(bindings::MSG_TRUNC);
+        return Ok(0);
+    }
+    if flags & bindings::MSG_TRUNC == 0 {
+        msg.iter().copy_to(&[byte])?;
+    }
+    Ok(1)
+}
+
 /// Receives until the target is reached or nothing more can come.
 fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
     let so = lock.sock();
@@ -267,15 +301,31 @@ fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32)
         trunc: flags & bindings::MSG_TRUNC != 0,
     };
     let mut st = RecvState::new(target);
+    let n = recv_loop(lock, msg, len, how, &mut st, &mut timeo)?;
+    if let Some(inq) = glue_tcp::enter(lock, |tp, env| tp.inq_wanted().then(|| tp.inq_hint(env))) {
+        msg.put_cmsg(bindings::SOL_TCP, bindings::TCP_CM_INQ, &inq.to_ne_bytes());
+    }
+    Ok(n)
+}
+
+fn recv_loop(
+    lock: &mut UserLock<'_, Tcp>,
+    msg: &mut Msg<'_>,
+    len: usize,
+    how: RecvFlags,
+    st: &mut RecvState,
+    timeo: &mut isize,
+) -> Result<usize> {
+    let so = lock.sock();
     loop {
         let step = glue_tcp::enter(lock, |tp, env| {
-            tp.recvmsg(env, &mut msg.iter(), len, how, &mut st)
+            tp.recvmsg(env, &mut msg.iter(), len, how, st)
         });
         if st.copied != 0 {
-            if step != RecvStep::WaitData || so.err() != 0 || timeo == 0 {
+            if step != RecvStep::WaitData || so.err() != 0 || *timeo == 0 {
                 return Ok(st.copied);
             }
-            if sock_lock::signal(timeo).is_some() {
+            if sock_lock::signal(*timeo).is_some() {
                 return Ok(st.copied);
             }
         } else {
@@ -290,13 +340,13 @@ fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32)
             match step {
                 RecvStep::Done => return Ok(0),
                 RecvStep::Error(e) => return Err(inet_sock::error(e)),
-                RecvStep::WaitData if timeo == 0 => return Err(EAGAIN),
+                RecvStep::WaitData if *timeo == 0 => return Err(EAGAIN),
                 RecvStep::WaitData => {}
             }
-            if let Some(e) = sock_lock::signal(timeo) {
+            if let Some(e) = sock_lock::signal(*timeo) {
                 return Err(e);
             }
         }
-        lock.wait_data(&mut timeo);
+        lock.wait_data(timeo);
     }
 }

@@ -239,11 +239,17 @@ pub(super) fn conn_request(
         None => (random_u32(), random_u32()),
     };
     let sysctl = state.net.sysctl();
+    let (user_mss, window_clamp) = {
+        let template = listener.template.lock();
+        (template.tp.user_mss(), template.tp.window_clamp())
+    };
     let cfg = ListenConfig {
         sysctl,
         rcvbuf: so.rcvbuf(),
+        rcvbuf_locked: so.rcvbuf_locked(),
+        window_clamp,
         mtu: route.mtu(),
-        user_mss: listener.template.lock().tp.user_mss(),
+        user_mss,
     };
     let isn = floor.map_or(isn, SeqNum::get);
     let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);

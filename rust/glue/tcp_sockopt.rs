@@ -47,6 +47,7 @@ fn number(name: c_int) -> Option<Opt> {
         bindings::TCP_WINDOW_CLAMP => Opt::WindowClamp,
         bindings::TCP_QUICKACK => Opt::QuickAck,
         bindings::TCP_USER_TIMEOUT => Opt::UserTimeout,
+        bindings::TCP_INQ => Opt::Inq,
         _ => return None,
     })
 }

@@ -90,6 +90,15 @@ pub trait Env {
     /// Grows the receive buffer to `bytes` unless the user fixed it.
     fn set_rcvbuf(&mut self, bytes: u32);
 
+    /// Whether the user fixed the receive buffer's size (`SOCK_RCVBUF_LOCK`).
+    fn rcvbuf_locked(&self) -> bool;
+
+    /// Bytes for which a reader wants to be woken (`SO_RCVLOWAT`), at least 1.
+    fn rcvlowat(&self) -> u32;
+
+    /// True size of the packets that wait until the socket's owner lets go, in bytes.
+    fn backlog_len(&self) -> u32;
+
     /// True size of everything received and not yet freed, in bytes.
     fn rmem_alloc(&self) -> u32;
 
@@ -118,6 +127,15 @@ pub trait Env {
 
     /// Whether the user has closed the socket (`SOCK_DEAD`): nobody is left to wake.
     fn is_dead(&self) -> bool;
+
+    /// Whether a user holds the socket: not before accept(2), not after close(2).
+    fn is_held(&self) -> bool;
+
+    /// Whether urgent data are read with the rest (`SO_OOBINLINE`).
+    fn urg_inline(&self) -> bool;
+
+    /// Tells the socket's owner that urgent data are coming (`SIGURG`).
+    fn send_sigurg(&mut self);
 
     /// Bits of the user's shutdowns and the peer's FIN: see [`Shutdown`].
     fn shutdown(&self) -> Shutdown;

@@ -31,6 +31,9 @@ macro_rules! sysctls {
             ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
             /// The smallest MSS that is announced for want of MTU, in bytes.
             min_adv_mss: u32 = 256, ip_rt_min_advmss;
+            /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for
+            /// none, 31 for next to none.
+            tcp_app_win: u8 = 31, sysctl_tcp_app_win;
             /// An orphan waits that long for the peer's FIN.
             tcp_fin_timeout: ticks = Duration::from_secs(60), sysctl_tcp_fin_timeout;
             /// The least time between two answers to segments that may be forged; none if zero.
@@ -43,8 +46,14 @@ macro_rules! sysctls {
             tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
             /// The smallest MSS we send by, options included, whatever the peer says: CVE-2019-11479.
             tcp_min_snd_mss: u32 = 48, sysctl_tcp_min_snd_mss;
+            /// 0: receive buffers do not grow by themselves.
+            tcp_moderate_rcvbuf: u8 = 1, sysctl_tcp_moderate_rcvbuf;
             /// Retransmissions after which an orphan is given up; 0 means 8.
             tcp_orphan_retries: u8 = 0, sysctl_tcp_orphan_retries;
+            /// How often answers must have followed the peer's data at once for ACKs to wait for answers.
+            tcp_pingpong_thresh: u8 = 1, sysctl_tcp_pingpong_thresh;
+            /// Where round trips are shorter than that, receive buffers grow less.
+            tcp_rcvbuf_low_rtt: micros = Duration::from_millis(1), sysctl_tcp_rcvbuf_low_rtt;
             /// Retransmissions after which the route is looked up anew (RFC 1122's R1).
             tcp_retries1: u8 = 3, sysctl_tcp_retries1;
             /// Retransmissions after which the connection is given up (RFC 1122's R2).
@@ -57,8 +66,12 @@ macro_rules! sysctls {
             tcp_rto_max_ms: millis = crate::stack::tcp::RTO_MAX, sysctl_tcp_rto_max_ms;
             /// The smallest retransmission timeout.
             tcp_rto_min_us: micros = crate::stack::tcp::RTO_MIN, sysctl_tcp_rto_min_us;
+            /// 1: a window that was offered may be taken back.
+            tcp_shrink_window: u8 = 0, sysctl_tcp_shrink_window;
             /// 1: the congestion window decays while nothing is sent.
             tcp_slow_start_after_idle: u8 = 1, sysctl_tcp_slow_start_after_idle;
+            /// 1: the urgent pointer names the last urgent byte, not the one behind it.
+            tcp_stdurg: u8 = 0, sysctl_tcp_stdurg;
             /// Retransmissions of a SYN.
             tcp_syn_retries: u8 = 6, sysctl_tcp_syn_retries;
             /// Retransmissions of a SYN-ACK.

@@ -221,6 +221,16 @@ impl SkBuff {
         self.truesize
     }
 
+    /// True size without the head where that holds no data, in bytes; here it always holds them.
+    pub fn frag_truesize(&self) -> usize {
+        self.truesize
+    }
+
+    /// One byte of the data.
+    pub fn byte_at(&self, offset: usize) -> Option<u8> {
+        self.buf.get(self.data + offset).copied()
+    }
+
     /// Makes the first `n` bytes readable in one piece, moving them out of fragments if need be
     /// (`pskb_may_pull`). `None` if the packet is shorter or there is no memory.
     pub fn may_pull(&mut self, n: usize) -> Option<&[u8]> {

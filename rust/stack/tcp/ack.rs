@@ -40,7 +40,8 @@ impl Sock {
         let ack = seg.ack_seq;
         let prior_una = self.snd_una;
         if ack.before(prior_una) {
-            if ack.before(prior_una.sub(self.max_window)) {
+            let sent = self.stats.bytes_acked.min(u64::from(self.max_window)) as u32;
+            if ack.before(prior_una.sub(sent)) {
                 self.send_challenge_ack(env);
                 return Err(DropReason::TcpTooOldAck);
             }
@@ -60,6 +61,7 @@ impl Sock {
         if advanced {
             let bytes = ack.since(prior_una);
             self.snd_una = ack;
+            self.urg_acked(prior_una);
             self.stats.bytes_acked = self.stats.bytes_acked.wrapping_add(u64::from(bytes));
             self.retransmits = 0;
             self.backoff = 0;

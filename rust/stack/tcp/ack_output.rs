@@ -71,7 +71,7 @@ impl Sock {
         let mut ato = self.ack.ato;
         if ato > ATO_MIN {
             let mut max = Duration::from_millis(500);
-            if self.ack.pingpong || self.ack.pushed {
+            if self.in_pingpong_mode(env) || self.ack.pushed {
                 max = DELACK_MAX;
             }
             if self.srtt_us != 0 {
@@ -108,12 +108,20 @@ impl Sock {
     ///
     /// Mirrors [`tcp_event_ack_sent`](srctree/net/ipv4/tcp_output.c).
     #[inline]
-    pub(super) fn event_ack_sent(&mut self, segs: u32) {
-        self.ack.quick = (u32::from(self.ack.quick)).saturating_sub(segs) as u8;
+    pub(super) fn event_ack_sent(&mut self) {
+        if self.ack.quick != 0 && self.ack.scheduled {
+            self.ack.quick = self.ack.quick.wrapping_sub(1);
+            if self.ack.quick == 0 {
+                // Leaving quick-ACK mode, the delay begins small.
+                self.ack.ato = ATO_MIN;
+            }
+        }
         self.ack.scheduled = false;
         self.ack.pushed = false;
+        self.ack.pushed2 = false;
+        self.ack.nomem = false;
+        self.ack_now = false;
         self.delack_at = None;
-        self.rcv_wup = self.rcv_nxt;
     }
 
     /// Data leave: answers within the delayed-ACK time make the connection interactive.
@@ -127,7 +135,7 @@ impl Sock {
         }
         self.lsndtime = now;
         if now.since(self.ack.lrcvtime) < self.ack.ato {
-            self.ack.pingpong = true;
+            self.ack.pingpong = self.ack.pingpong.saturating_add(1);
         }
     }
 
@@ -233,7 +241,11 @@ impl Sock {
     ///
     /// Mirrors [`tcp_xmit_probe_skb`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn xmit_probe<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
-        let skb = alloc_control(self.snd_una.sub(1), Flags::ACK).ok_or(Errno::ENOMEM)?;
+        self.xmit_probe_at(env, self.snd_una.sub(1))
+    }
+
+    fn xmit_probe_at<E: Env>(&mut self, env: &mut E, seq: SeqNum) -> Result<(), Errno> {
+        let skb = alloc_control(seq, Flags::ACK).ok_or(Errno::ENOMEM)?;
         self.transmit(env, skb)
     }
 
@@ -246,6 +258,10 @@ impl Sock {
             None => false,
         };
         if !fits {
+            if self.urg_mode() && self.snd_up.since(self.snd_una) <= 0xffff {
+                // The peer shall learn of urgent data although they do not fit.
+                let _ = self.xmit_probe_at(env, self.snd_una);
+            }
             return self.xmit_probe(env);
         }
         let Some(mut skb) = self.write_queue.pop_front() else {
@@ -280,24 +296,25 @@ impl Sock {
     /// Mirrors [`tcp_send_challenge_ack`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn send_challenge_ack<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        if recently(env, self.challenge_at) {
+        if recently(env, self.last_oow_ack) {
             env.count(Counter::TcpAckSkippedChallenge);
             return;
         }
-        self.challenge_at = Some(now);
+        self.last_oow_ack = Some(now);
         env.count(Counter::TcpChallengeAck);
         self.send_ack(env);
     }
 
     /// Tells the sender of an unacceptable segment where we are (3.10.7.4), rate-limited unless the
-    /// segment carried data.
+    /// segment carried data; `skipped` counts what the limit held back.
     ///
     /// Mirrors [`tcp_send_dupack`, `tcp_oow_rate_limited`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn send_dupack<E: Env>(&mut self, env: &mut E, seg: &Segment) {
+    pub(super) fn send_dupack<E: Env>(&mut self, env: &mut E, seg: &Segment, skipped: Counter) {
         let now = env.now();
-        if seg.len == 0 && !seg.flags.has(Flags::SYN) {
+        // Data without a SYN are unlikely to be part of an endless exchange of ACKs.
+        if seg.seq == seg.end_seq || seg.flags.has(Flags::SYN) {
             if recently(env, self.last_oow_ack) {
-                env.count(Counter::TcpAckSkippedSeq);
+                env.count(skipped);
                 return;
             }
             self.last_oow_ack = Some(now);
@@ -335,6 +352,7 @@ pub fn send_reset(seg: &Segment, id: FourTuple) -> Option<Skb> {
             ack: SeqNum::new(0),
             flags: Flags::RST,
             window: 0,
+            urg_ptr: 0,
         }
     } else {
         Header {
@@ -342,6 +360,7 @@ pub fn send_reset(seg: &Segment, id: FourTuple) -> Option<Skb> {
             ack: seg.end_seq,
             flags: Flags::RST.and(Flags::ACK),
             window: 0,
+            urg_ptr: 0,
         }
     };
     let mut skb = Skb::alloc(MAX_HEADER, 0)?;

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Opening and closing: what connect(2), shutdown(2) and close(2) do to the protocol.
 
-use super::{
-    sock::{Sock, State},
-    window,
-    TSTAMP_ALIGNED, //
-};
+use super::sock::{Sock, State};
 use crate::platform::Sysctl;
 use crate::stack::{
     counters::Counter,
@@ -57,17 +53,15 @@ impl Sock {
         self.snd_una = self.snd_isn;
         self.snd_nxt = self.snd_isn;
         self.snd_sml = self.snd_isn;
+        self.snd_up = self.snd_isn;
         self.write_seq = self.snd_isn;
         self.set_advmss(env.sysctl(), path.mtu);
-        let rcvbuf = env.rcvbuf();
-        self.rcv_wscale = window::select_wscale(rcvbuf);
-        self.rcv_wnd = window::initial_window(rcvbuf, self.advmss);
-        self.rcv_ssthresh = self.rcv_wnd;
-        self.window_clamp = super::MAX_WINDOW;
         self.rcv_nxt = super::SeqNum::default();
+        self.init_window(env);
         self.rcv_wup = self.rcv_nxt;
         self.copied_seq = self.rcv_nxt;
         self.sync_mss(env);
+        self.initialize_rcv_mss();
         self.rcv_tstamp = env.now();
         self.set_state(env, State::SynSent);
         if let Err(e) = self.send_syn(env) {
@@ -87,11 +81,6 @@ impl Sock {
         } else {
             mss
         };
-        let options = TSTAMP_ALIGNED as u16;
-        self.ack.rcv_mss = self
-            .advmss
-            .saturating_sub(options)
-            .clamp(88, super::MSS_DEFAULT);
     }
 
     /// shutdown(2) of the sending side; shutting the receiving side is a bit of the socket and no
@@ -147,7 +136,7 @@ impl Sock {
         }
         // 3.6.1 and RFC 2525, 2.17: data that were received and never read are lost; the peer must
         // not believe that they were taken.
-        let unread = self.inq() != 0;
+        let unread = self.unread() != 0;
         self.receive_queue.clear();
         self.copied_seq = self.rcv_nxt;
         self.ooo.clear();
@@ -241,7 +230,10 @@ impl Sock {
     /// (`connect(AF_UNSPEC)`, or after a failure).
     pub fn reset_for_reuse<E: Env>(&mut self, env: &mut E) {
         self.drop_queues(env);
-        *self = self.fresh();
+        *self = Sock {
+            window_clamp: 0,
+            ..self.fresh()
+        };
     }
 
     /// A connection that has not begun, with what the user has set of this one: what a listener's
@@ -250,6 +242,7 @@ impl Sock {
         Sock {
             nonagle: self.nonagle,
             user_mss: self.user_mss,
+            window_clamp: self.window_clamp,
             keepalive: self.keepalive,
             keepalive_time: self.keepalive_time,
             keepalive_intvl: self.keepalive_intvl,
@@ -264,6 +257,11 @@ impl Sock {
             ca_setsockopt: self.ca_setsockopt,
             ..Sock::new()
         }
+    }
+
+    /// TCP_WINDOW_CLAMP, in bytes; 0 if it was not set.
+    pub fn window_clamp(&self) -> u32 {
+        self.window_clamp
     }
 
     /// TCP_MAXSEG as the user set it, in bytes; 0 if he did not.

@@ -2,11 +2,13 @@
 //! Payload into the receive queue; out-of-order data; when to acknowledge.
 
 use super::{
+    rcvbuf::Arrived,
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
     sock::{Sock, State},
     ATO_MIN,
+    DELACK_MAX,
     TIMEWAIT_LEN, //
 };
 use crate::platform::Skb;
@@ -30,8 +32,10 @@ impl Sock {
         }
         skb.pull(usize::from(seg.doff));
         if seg.seq == self.rcv_nxt {
-            if self.receive_window() == 0 {
-                self.out_of_space(env);
+            // A bare FIN costs nothing, and who sends it against a closed window may do so for ever.
+            if self.receive_window() == 0 && seg.len != 0 {
+                env.count(Counter::TcpZeroWindowDrop);
+                self.out_of_window();
                 return;
             }
             self.queue_in_order(env, skb, seg);
@@ -40,18 +44,21 @@ impl Sock {
         if !seg.end_seq.after(self.rcv_nxt) {
             // A duplicate: the sender missed our ACK (3.10.7.4: "send an ACK").
             env.count(Counter::DelayedAckLost);
-            self.enter_quickack_mode();
-            self.ack.scheduled = true;
+            self.out_of_window();
             return;
         }
-        if !seg.seq.before(self.rcv_nxt.add(self.receive_window())) {
-            self.out_of_space(env);
+        let window = self.receive_window();
+        if !seg.seq.before(self.rcv_nxt.add(window)) {
+            // Such as the probe of a closed window.
+            env.count(Counter::BeyondWindow);
+            self.out_of_window();
             return;
         }
         if seg.seq.before(self.rcv_nxt) {
             // The front is old, the rest is new: the reader skips what it has.
-            if self.receive_window() == 0 {
-                self.out_of_space(env);
+            if window == 0 {
+                env.count(Counter::TcpZeroWindowDrop);
+                self.out_of_window();
                 return;
             }
             self.queue_in_order(env, skb, seg);
@@ -60,30 +67,33 @@ impl Sock {
         self.data_queue_ofo(env, skb, seg);
     }
 
-    /// Nothing fits: tell the sender where the window ends.
-    fn out_of_space<E: Env>(&mut self, env: &mut E) {
-        env.count(Counter::TcpZeroWindowDrop);
+    /// What came cannot be taken: the sender shall learn soon where we are.
+    fn out_of_window(&mut self) {
         self.enter_quickack_mode();
         self.ack.scheduled = true;
     }
 
     fn queue_in_order<E: Env>(&mut self, env: &mut E, mut skb: Skb, seg: &Segment) {
-        // A reader whose queue is empty always gets one segment, or a small buffer could never move.
-        let force = self.receive_queue.is_empty();
-        if !env.rmem_charge(&mut skb, false) {
-            self.prune_ofo(env, seg.seq);
-            if !env.rmem_charge(&mut skb, force) {
+        if !self.try_rmem_schedule(env, &mut skb, seg.seq) {
+            // What was offered could not be kept: the next ACK closes the window.
+            self.ack.nomem = true;
+            self.ack.scheduled = true;
+            self.ack_now = true;
+            if !env.is_dead() {
+                env.data_ready();
+            }
+            // A reader whose queue is empty always gets one packet, or a small buffer could never move.
+            if !self.receive_queue.is_empty() && seg.len != 0 {
                 env.count(Counter::TcpRcvQDrop);
-                self.enter_quickack_mode();
-                self.ack.scheduled = true;
                 return;
             }
+            env.rmem_charge(&mut skb, true);
         }
-        let truesize = skb.truesize() as u32;
+        let arrived = Arrived::new(&skb);
         self.queue_rcv(env, skb);
         self.rcv_nxt_update(seg.end_seq);
         if seg.len != 0 {
-            self.event_data_recv(env, seg, truesize);
+            self.event_data_recv(env, seg, &arrived);
         }
         if seg.flags.has(Flags::FIN) {
             self.fin(env);
@@ -102,9 +112,59 @@ impl Sock {
                 self.ack_now = true;
             }
         }
-        if !env.is_dead() {
+        self.data_ready(env);
+    }
+
+    /// Wakes readers, if there is enough for them or the end has come.
+    ///
+    /// Mirrors [`tcp_data_ready`, `tcp_epollin_ready`](srctree/net/ipv4/tcp_input.c).
+    fn data_ready<E: Env>(&self, env: &mut E) {
+        if !env.is_dead() && (self.readable(env, env.rcvlowat()) || env.shutdown().rcv()) {
             env.data_ready();
         }
+    }
+
+    /// Charges a packet to the receive buffer, making room if that must be. `seq` is its first number.
+    ///
+    /// Mirrors [`tcp_try_rmem_schedule`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    fn try_rmem_schedule<E: Env>(&mut self, env: &mut E, skb: &mut Skb, seq: SeqNum) -> bool {
+        env.rmem_charge(skb, false)
+            || (self.prune_queue(env, seq) && self.rmem_charge_pruning(env, skb, seq))
+    }
+
+    #[cold]
+    fn rmem_charge_pruning<E: Env>(&mut self, env: &mut E, skb: &mut Skb, seq: SeqNum) -> bool {
+        while !env.rmem_charge(skb, false) {
+            if !self.prune_ofo(env, seq) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Brings the socket within its limits. `false`: nothing can be taken until the user has read.
+    ///
+    /// Mirrors [`tcp_prune_queue`](srctree/net/ipv4/tcp_input.c).
+    #[cold]
+    fn prune_queue<E: Env>(&mut self, env: &mut E, seq: SeqNum) -> bool {
+        if env.rmem_alloc() == 0 {
+            return false;
+        }
+        env.count(Counter::PruneCalled);
+        if env.rmem_alloc() > env.rcvbuf() {
+            self.clamp_window(env);
+        } else if env.under_memory_pressure() {
+            self.adjust_rcv_ssthresh();
+        }
+        if env.rmem_alloc() > env.rcvbuf() {
+            self.prune_ofo(env, seq);
+        }
+        if env.rmem_alloc() > env.rcvbuf() {
+            env.count(Counter::RcvPruned);
+            return false;
+        }
+        true
     }
 
     /// Appends a segment to the receive queue, to the last buffer if it has room.
@@ -122,6 +182,7 @@ impl Sock {
                 match tail.try_coalesce(skb) {
                     Ok(delta) => {
                         env.rmem_grow(delta);
+                        env.count(Counter::TcpRcvCoalesce);
                         let tcb = tail.tcp_cb_mut();
                         tcb.end_seq = cb.end_seq;
                         tcb.ack_seq = cb.ack_seq;
@@ -149,13 +210,15 @@ impl Sock {
         // segment arrives".
         self.ack_now = true;
         self.ack.scheduled = true;
-        if !env.rmem_charge(&mut skb, false) {
-            self.prune_ofo(env, seg.seq);
-            if !env.rmem_charge(&mut skb, false) {
-                env.count(Counter::TcpOfoDrop);
-                return;
+        if !self.try_rmem_schedule(env, &mut skb, seg.seq) {
+            env.count(Counter::TcpOfoDrop);
+            if !env.is_dead() {
+                env.data_ready();
             }
+            return;
         }
+        let arrived = Arrived::new(&skb);
+        self.measure_rcv_mss(env, seg, &arrived);
         env.count(Counter::TcpOfoQueue);
         self.stats.rcv_ooopack = self.stats.rcv_ooopack.wrapping_add(1);
         let (seq, mut end) = (seg.seq, seg.end_seq);
@@ -232,27 +295,32 @@ impl Sock {
     }
 
     /// Makes room by dropping out-of-order data, the farthest first, as long as they lie behind
-    /// `seq`: an eighth of the buffer at a time (SegmentSmack, CVE-2018-5390: never one by one).
+    /// `seq`: an eighth of the buffer at a time (SegmentSmack, CVE-2018-5390: never one by one). Returns
+    /// whether anything went.
     ///
     /// Mirrors [`tcp_prune_ofo_queue`](srctree/net/ipv4/tcp_input.c).
-    fn prune_ofo<E: Env>(&mut self, env: &mut E, seq: SeqNum) {
-        let mut goal = (env.rcvbuf() >> 3) as usize;
+    fn prune_ofo<E: Env>(&mut self, env: &mut E, seq: SeqNum) -> bool {
+        let portion = (env.rcvbuf() >> 3) as usize;
+        let mut goal = portion;
         let mut pruned = false;
         while let Some(last) = self.ooo.last() {
-            if !last.tcp_cb().seq.after(seq) {
+            if seq.after(last.tcp_cb().seq) {
                 break;
             }
-            let size = last.truesize();
+            goal = goal.saturating_sub(last.truesize());
             drop(self.ooo.pop_last());
             pruned = true;
-            goal = goal.saturating_sub(size);
-            if goal == 0 && env.rmem_alloc() <= env.rcvbuf() {
-                break;
+            if goal == 0 {
+                if env.rmem_alloc() <= env.rcvbuf() && !env.under_memory_pressure() {
+                    break;
+                }
+                goal = portion;
             }
         }
         if pruned {
             env.count(Counter::OfoPruned);
         }
+        pruned
     }
 
     /// The peer will send no more.
@@ -264,7 +332,7 @@ impl Sock {
         match self.state {
             State::SynRecv | State::Established => {
                 self.set_state(env, State::CloseWait);
-                self.ack.pingpong = true;
+                self.ack.pingpong = env.sysctl().tcp_pingpong_thresh();
             }
             State::FinWait1 => {
                 // Both closed at once: figure 13.
@@ -289,12 +357,12 @@ impl Sock {
     /// Data arrived: tunes the delay of ACKs and the window.
     ///
     /// Mirrors [`tcp_event_data_recv`](srctree/net/ipv4/tcp_input.c).
-    fn event_data_recv<E: Env>(&mut self, env: &mut E, seg: &Segment, truesize: u32) {
+    #[inline]
+    fn event_data_recv<E: Env>(&mut self, env: &mut E, seg: &Segment, skb: &Arrived) {
         let now = env.now();
         self.ack.scheduled = true;
-        self.measure_rcv_mss(seg);
+        self.measure_rcv_mss(env, seg, skb);
         self.rcv_rtt_measure(env);
-        self.rcv_rtt_measure_ts(env, seg.opts.tsecr, seg.len);
         if self.ack.ato.is_zero() {
             // The first data segment: the peer is in slow start.
             self.incr_quickack(MAX_QUICKACKS);
@@ -306,34 +374,15 @@ impl Sock {
             if gap <= half_min {
                 self.ack.ato = half.plus(half_min);
             } else if gap < self.ack.ato {
-                let ato = half.plus(gap);
-                self.ack.ato = if ato > self.rto { self.rto } else { ato };
+                self.ack.ato = half.plus(gap).min(self.rto).min(DELACK_MAX);
             } else if gap > self.rto {
                 // The sender went idle and starts slowly again.
                 self.incr_quickack(MAX_QUICKACKS);
             }
         }
         self.ack.lrcvtime = now;
-        if seg.len >= 128 {
-            self.grow_window(env, seg.len, truesize);
-        }
-    }
-
-    /// Estimates the peer's segment size, which decides when two full segments are owed an ACK.
-    ///
-    /// Mirrors [`tcp_measure_rcv_mss`](srctree/net/ipv4/tcp_input.c).
-    fn measure_rcv_mss(&mut self, seg: &Segment) {
-        let len = seg.len.min(u32::from(u16::MAX)) as u16;
-        let last = self.ack.last_seg_size;
-        self.ack.last_seg_size = 0;
-        if len >= self.ack.rcv_mss {
-            // A GRO packet is many segments: never estimate more than we allow the peer to send.
-            self.ack.rcv_mss = len.min(self.advmss);
-        } else if len > 0 {
-            self.ack.last_seg_size = len;
-            if len == last && len >= 88 {
-                self.ack.rcv_mss = len;
-            }
+        if skb.len >= 128 {
+            self.grow_window(env, skb, true);
         }
     }
 
@@ -341,9 +390,12 @@ impl Sock {
     ///
     /// Mirrors [`tcp_incr_quickack`](srctree/net/ipv4/tcp_input.c).
     fn incr_quickack(&mut self, max: u32) {
-        let mss = u32::from(self.ack.rcv_mss).max(1);
-        let quick = (self.rcv_wnd / mss.saturating_mul(2)).max(2).min(max) as u8;
-        self.ack.quick = self.ack.quick.max(quick);
+        let two = u32::from(self.ack.rcv_mss).saturating_mul(2);
+        let quick = match self.rcv_wnd.checked_div(two).unwrap_or(0) {
+            0 => 2,
+            n => n.min(max),
+        };
+        self.ack.quick = self.ack.quick.max(quick as u8);
     }
 
     /// Something went wrong that the peer should learn of quickly.
@@ -351,13 +403,21 @@ impl Sock {
     /// Mirrors [`tcp_enter_quickack_mode`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn enter_quickack_mode(&mut self) {
         self.incr_quickack(MAX_QUICKACKS);
-        self.ack.pingpong = false;
+        self.ack.pingpong = 0;
         self.ack.ato = ATO_MIN;
     }
 
+    /// Whether the traffic goes to and fro, so that ACKs may ride on answers.
+    ///
+    /// Mirrors [`inet_csk_in_pingpong_mode`](srctree/include/net/inet_connection_sock.h).
     #[inline]
-    fn in_quickack_mode(&self) -> bool {
-        self.ack.quick != 0 && !self.ack.pingpong
+    pub(super) fn in_pingpong_mode<E: Env>(&self, env: &E) -> bool {
+        self.ack.pingpong >= env.sysctl().tcp_pingpong_thresh()
+    }
+
+    #[inline]
+    fn in_quickack_mode<E: Env>(&self, env: &E) -> bool {
+        self.ack.quick != 0 && !self.in_pingpong_mode(env)
     }
 
     /// Sends an owed ACK now or lets it wait.
@@ -370,10 +430,12 @@ impl Sock {
             return;
         }
         let unacked = self.rcv_nxt.since(self.rcv_wup);
-        let two_full =
-            unacked > u32::from(self.ack.rcv_mss) && self.choose_window(env) >= self.rcv_wnd;
-        if two_full || self.in_quickack_mode() || self.ack_now {
-            self.ack_now = false;
+        // Where the window cannot move yet, the reader's progress sends the ACK; one who waits for more than
+        // there is makes none.
+        let two_full = unacked > u32::from(self.ack.rcv_mss)
+            && (self.rcv_nxt.since(self.copied_seq) < env.rcvlowat()
+                || self.choose_window(env) >= self.rcv_wnd);
+        if two_full || self.in_quickack_mode(env) || self.ack_now {
             self.send_ack(env);
         } else {
             self.send_delayed_ack(env);

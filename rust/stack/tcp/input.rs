@@ -74,6 +74,8 @@ impl Sock {
         }
         self.ack(env, seg)?;
         self.replace_ts_recent(env, seg);
+        self.rcv_rtt_measure_ts(env, seg);
+        self.urg(env, &skb, seg);
         if seg.len != 0 || seg.flags.has(Flags::FIN) {
             self.data_queue(env, skb, seg);
             if self.state == State::Close {
@@ -152,6 +154,7 @@ impl Sock {
         self.irs = seg.seq;
         self.rcv_nxt = seg.seq.add(1);
         self.rcv_wup = self.rcv_nxt;
+        self.rcv_mwnd_seq = self.rcv_nxt.add(self.rcv_wnd);
         self.copied_seq = self.rcv_nxt;
         // RFC 7323, 2.2 and 3.2: an option counts only if both SYNs carried it.
         match seg.opts.wscale {
@@ -186,18 +189,13 @@ impl Sock {
     }
 
     /// Both SYNs are known: how large segments are from now on, either way.
-    ///
-    /// Mirrors [`tcp_initialize_rcv_mss`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn init_mss<E: Env>(&mut self, env: &mut E) {
         if self.ts_ok {
             // What we announced counts the options that every segment of the peer will carry.
             self.advmss = self.advmss.saturating_sub(super::TSTAMP_ALIGNED as u16);
         }
         self.sync_mss(env);
-        self.ack.rcv_mss = self
-            .advmss
-            .min(self.mss_cache)
-            .clamp(88, super::MSS_DEFAULT);
+        self.initialize_rcv_mss();
     }
 
     /// The handshake is done on the active side.
@@ -258,6 +256,8 @@ impl Sock {
             skb.consume();
             return Ok(());
         }
+        // Sixth, URG.
+        self.urg(env, &skb, seg);
         // Seventh, the segment text.
         match self.state {
             State::Established | State::FinWait1 | State::FinWait2 => {

@@ -14,9 +14,9 @@ use super::{
     skb::Flags,
     sock::{Sock, State},
     window,
-    MAX_WINDOW,
     MSS_DEFAULT,
     TIMEOUT_INIT, //
+    TSTAMP_ALIGNED,
 };
 use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{
@@ -33,6 +33,10 @@ pub struct ListenConfig<'a> {
     pub sysctl: &'a Sysctl,
     /// SO_RCVBUF, in bytes of true size.
     pub rcvbuf: u32,
+    /// The user fixed it.
+    pub rcvbuf_locked: bool,
+    /// TCP_WINDOW_CLAMP; 0 if not set.
+    pub window_clamp: u32,
     /// The MTU of the route to the peer.
     pub mtu: u32,
     /// TCP_MAXSEG; 0 if not set.
@@ -48,6 +52,7 @@ pub struct Request {
     isn: SeqNum,
     /// The window that our SYN-ACK offered.
     rcv_wnd: u32,
+    window_clamp: u32,
     ts_recent: u32,
     ts_offset: u32,
     /// When the last SYN-ACK was sent, in microseconds modulo 2^32.
@@ -108,12 +113,27 @@ pub fn conn_request(
     if cfg.user_mss != 0 {
         mss = mss.min(cfg.user_mss);
     }
+    let ts_ok = seg.opts.saw_tstamp && cfg.sysctl.tcp_timestamps() != 0;
     let wscale_ok = seg.opts.wscale.is_some() && cfg.sysctl.tcp_window_scaling() != 0;
+    let space = window::win_from_space(window::DEFAULT_SCALING_RATIO, cfg.rcvbuf as i32);
+    let space = space.max(0) as u32;
+    // A buffer that the user fixed is what he means the window to fit into.
+    let locked = cfg.rcvbuf_locked && (cfg.window_clamp > space || cfg.window_clamp == 0);
+    let options = if ts_ok { TSTAMP_ALIGNED } else { 0 } as u16;
+    let [_, _, rmem_max] = cfg.sysctl.tcp_rmem();
+    let initial = window::select_initial(&window::Offer {
+        space,
+        mss: u32::from(advmss.saturating_sub(options).max(1)),
+        window_clamp: if locked { space } else { cfg.window_clamp },
+        wscale_ok,
+        rmem_max: rmem_max.max(cfg.sysctl.rmem_max()),
+    });
     Request {
         id,
         irs: seg.seq,
         isn: SeqNum::new(isn),
-        rcv_wnd: window::initial_window(cfg.rcvbuf, advmss),
+        rcv_wnd: initial.rcv_wnd,
+        window_clamp: initial.window_clamp,
         ts_recent: seg.opts.tsval,
         ts_offset,
         sent_at: now.as_micros() as u32,
@@ -121,13 +141,9 @@ pub fn conn_request(
         mss,
         advmss,
         snd_wscale: seg.opts.wscale.filter(|_| wscale_ok).unwrap_or(0),
-        rcv_wscale: if wscale_ok {
-            window::select_wscale(cfg.rcvbuf)
-        } else {
-            0
-        },
+        rcv_wscale: initial.rcv_wscale,
         wscale_ok,
-        ts_ok: seg.opts.saw_tstamp && cfg.sysctl.tcp_timestamps() != 0,
+        ts_ok,
         num_timeout: 0,
     }
 }
@@ -151,6 +167,7 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
         ack: req.irs.add(1),
         flags: Flags::SYN.and(Flags::ACK),
         window: req.rcv_wnd.min(65_535) as u16,
+        urg_ptr: 0,
     }
     .push(&mut skb, req.id, &opts)?;
     req.sent_at = now.as_micros() as u32;
@@ -197,6 +214,7 @@ impl Request {
             ack: self.rcv_nxt(),
             flags: Flags::ACK,
             window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
+            urg_ptr: 0,
         }
         .push(&mut skb, self.id, &opts)?;
         Some(skb)
@@ -251,10 +269,15 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
     }
     if seg.flags.has(Flags::RST) {
         // RFC 5961, 3.2, holds for a half-open connection as well.
-        return if seg.seq == start {
-            CheckReq::Kill(None, DropReason::TcpReset)
-        } else {
-            CheckReq::Drop(DropReason::TcpReset)
+        if seg.seq == start {
+            return CheckReq::Kill(None, DropReason::TcpReset);
+        }
+        if req.limited(sysctl, now) {
+            return CheckReq::Drop(DropReason::TcpReset);
+        }
+        return match req.ack(now) {
+            Some(skb) => CheckReq::Ack(skb),
+            None => CheckReq::Drop(DropReason::Nomem),
         };
     }
     if seg.flags.has(Flags::SYN) {
@@ -293,7 +316,12 @@ impl Sock {
             rcv_wup: rcv_nxt,
             rcv_wnd: req.rcv_wnd,
             rcv_ssthresh: req.rcv_wnd,
-            window_clamp: if req.wscale_ok { MAX_WINDOW } else { 65_535 },
+            window_clamp: if req.wscale_ok {
+                req.window_clamp
+            } else {
+                req.window_clamp.min(65_535)
+            },
+            rcv_mwnd_seq: rcv_nxt.add(req.rcv_wnd),
             ts_recent: req.ts_recent,
             ts_recent_stamp: now,
             rcv_tstamp: now,
@@ -302,6 +330,7 @@ impl Sock {
             write_seq: snd_nxt,
             pushed_seq: snd_nxt,
             snd_sml: snd_nxt,
+            snd_up: snd_nxt,
             snd_wl1: req.irs,
             mss_clamp: req.mss,
             advmss: req.advmss,

@@ -13,7 +13,8 @@
 //! | `sendmsg` | user data into the write queue; when to push | tcp.c |
 //! | `output` | the write queue onto the wire: windows, Nagle, segmentation, headers | tcp_output.c |
 //! | `ack_output` | segments without data: ACK, SYN, FIN, RST, probes | tcp_output.c |
-//! | `window` | the window we offer | tcp_output.c, tcp_input.c |
+//! | `window` | the window we offer | tcp_output.c |
+//! | `rcvbuf` | the receive buffer behind it; the peer's segment size | tcp_input.c |
 //! | `segment`, `options` | a segment's header, parsed once | tcp_input.c |
 //! | `listen` | half-open connections | tcp_minisocks.c, tcp_input.c |
 //! | `input` | which state takes a segment how | tcp_input.c |
@@ -22,6 +23,7 @@
 //! | `recovery`, `rtt` | loss recovery, round-trip time | tcp_input.c |
 //! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
 //! | `data` | payload into the receive queue; out-of-order data | tcp_input.c |
+//! | `urgent` | the urgent mark, either way | tcp_input.c, tcp.c |
 //! | `recvmsg` | the receive queue to the user | tcp.c |
 //! | `timer` | retransmission, delayed ACK, probes, keepalive | tcp_timer.c |
 //! | `close` | shutdown, close, abort | tcp.c |
@@ -37,6 +39,8 @@ mod output;
 mod ack_output;
 
 mod window;
+
+mod rcvbuf;
 
 mod segment;
 
@@ -59,6 +63,8 @@ mod cwnd;
 mod rtt;
 
 mod data;
+
+mod urgent;
 
 mod recvmsg;
 
@@ -135,6 +141,8 @@ pub const INIT_CWND: u32 = 10;
 pub const DUPTHRESH: u32 = 3;
 /// The MSS where the peer names none: 3.7.1.
 pub const MSS_DEFAULT: u16 = 536;
+/// The smallest MSS that a peer is taken to use (`TCP_MIN_MSS`).
+pub const MIN_MSS: u16 = 88;
 /// The largest scale of a window: RFC 7323, 2.3.
 pub const MAX_WSCALE: u8 = 14;
 /// The largest window: one byte below 2^30 keeps old and new data apart (RFC 7323, 2.3).

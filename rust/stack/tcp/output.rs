@@ -239,6 +239,10 @@ impl Sock {
         if len <= mss {
             return len;
         }
+        if self.urg_mode() {
+            // Every segment has an urgent pointer of its own.
+            return mss;
+        }
         let window = self.wnd_end().since(cb.seq);
         let max = mss.saturating_mul(quota.min(u32::from(self.gso_segs)));
         if max <= window && !is_tail && max <= len {
@@ -379,11 +383,17 @@ impl Sock {
             self.select_window(env)
         };
         let ack = cb.flags.has(Flags::ACK);
+        let urg_ptr = self.urg_ptr(cb.seq);
         let header = Header {
             seq: cb.seq,
             ack: if ack { self.rcv_nxt } else { SeqNum::new(0) },
-            flags: cb.flags,
+            flags: if urg_ptr.is_some() {
+                cb.flags.and(Flags::URG)
+            } else {
+                cb.flags
+            },
             window,
+            urg_ptr: urg_ptr.unwrap_or(0),
         };
         let payload = skb.len();
         header
@@ -392,7 +402,7 @@ impl Sock {
         // Also for one segment: the payload's memory may still say what an earlier, longer copy was.
         skb.set_gso_tcpv4(cb.gso_size, cb.pcount);
         if ack {
-            self.event_ack_sent(cb.pcount());
+            self.event_ack_sent();
         }
         if payload != 0 {
             self.event_data_sent(env);
@@ -630,6 +640,7 @@ pub(super) struct Header {
     pub(super) ack: SeqNum,
     pub(super) flags: Flags,
     pub(super) window: u16,
+    pub(super) urg_ptr: u16,
 }
 
 impl Header {
@@ -651,6 +662,7 @@ impl Header {
         let [q0, q1, q2, q3] = self.seq.get().to_be_bytes();
         let [a0, a1, a2, a3] = self.ack.get().to_be_bytes();
         let [w0, w1] = self.window.to_be_bytes();
+        let [u0, u1] = self.urg_ptr.to_be_bytes();
         let [c0, c1] = (checksum::fold(pseudo) as u16).to_be_bytes();
         let off = (hlen as u8 >> 2) << 4;
         *h = [
@@ -672,8 +684,8 @@ impl Header {
             w1,
             c0,
             c1,
-            0,
-            0,
+            u0,
+            u1,
         ];
         opts.emit(rest);
         skb.reset_transport_header();

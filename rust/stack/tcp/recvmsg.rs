@@ -54,6 +54,17 @@ pub enum RecvStep {
     Error(Errno),
 }
 
+/// Why copying stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The queue has no more.
+    Drained,
+    /// The caller's buffer is full, or this is a place to stop: the FIN, the urgent mark.
+    Here,
+    /// The caller's buffer cannot be written.
+    Fault,
+}
+
 impl Sock {
     /// Copies what has been received to the caller, up to the end of the caller's buffer.
     ///
@@ -72,77 +83,142 @@ impl Sock {
         if self.state == State::Listen {
             return RecvStep::Error(Errno::ENOTCONN);
         }
-        let mut at = st.peek_seq.unwrap_or(self.copied_seq);
         let before = st.copied;
-        let mut fault = false;
-        let mut fin = false;
-        if flags.peek {
-            for skb in self.receive_queue.iter() {
-                if st.copied >= len {
-                    break;
-                }
-                let cb = skb.tcp_cb();
-                let offset = at.since(cb.seq) as usize;
-                let used = skb
-                    .len()
-                    .saturating_sub(offset)
-                    .min(len.saturating_sub(st.copied));
-                if used != 0 {
-                    if !flags.trunc && env.copy_out(skb, offset, msg, used).is_err() {
-                        fault = true;
-                        break;
-                    }
-                    at = at.add(used as u32);
-                    st.copied = st.copied.saturating_add(used);
-                }
-                if cb.flags.has(Flags::FIN) {
-                    fin = true;
-                    break;
-                }
-            }
-            st.peek_seq = Some(at);
+        let ended = if flags.peek {
+            self.peek(env, msg, len, flags.trunc, st)
         } else {
-            while let Some(skb) = self.receive_queue.front() {
-                let cb = *skb.tcp_cb();
+            self.take(env, msg, len, flags.trunc, st)
+        };
+        match ended {
+            Ended::Fault if st.copied == 0 => return RecvStep::Error(Errno::EFAULT),
+            Ended::Fault | Ended::Here => {}
+            Ended::Drained if st.copied >= st.target.min(len) && (st.copied != 0 || len == 0) => {}
+            Ended::Drained => {
+                if !flags.peek && st.copied != before {
+                    self.cleanup_rbuf(env, st.copied);
+                }
+                return self.no_data(env, st);
+            }
+        }
+        if !flags.peek {
+            self.cleanup_rbuf(env, st.copied);
+        }
+        RecvStep::Done
+    }
+
+    /// Copies from the queue, which keeps the data.
+    fn peek<E: Env>(
+        &mut self,
+        env: &mut E,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+        trunc: bool,
+        st: &mut RecvState,
+    ) -> Ended {
+        let mut at = st.peek_seq.unwrap_or(self.copied_seq);
+        let mut ended = Ended::Drained;
+        for skb in self.receive_queue.iter() {
+            let cb = skb.tcp_cb();
+            loop {
                 let offset = at.since(cb.seq) as usize;
                 let have = skb.len().saturating_sub(offset);
-                let used = have.min(len.saturating_sub(st.copied));
-                if used != 0 {
-                    if !flags.trunc && env.copy_out(skb, offset, msg, used).is_err() {
-                        fault = true;
+                if st.copied >= len || have == 0 {
+                    break;
+                }
+                let mut used = have.min(len.saturating_sub(st.copied));
+                match self.urg_offset(at) {
+                    Some(0) if st.copied != 0 => {
+                        ended = Ended::Here;
                         break;
                     }
-                    at = at.add(used as u32);
-                    st.copied = st.copied.saturating_add(used);
+                    Some(0) if !env.urg_inline() => {
+                        at = at.add(1);
+                        continue;
+                    }
+                    Some(ahead) if ahead != 0 => used = used.min(ahead),
+                    _ => {}
                 }
-                if used < have {
+                if !trunc && env.copy_out(skb, offset, msg, used).is_err() {
+                    ended = Ended::Fault;
                     break;
                 }
-                if cb.flags.has(Flags::FIN) {
-                    // The FIN is consumed with the last byte before it.
-                    at = at.add(1);
-                    fin = true;
+                at = at.add(used as u32);
+                st.copied = st.copied.saturating_add(used);
+            }
+            if st.copied >= len || cb.flags.has(Flags::FIN) {
+                ended = if ended == Ended::Fault {
+                    ended
+                } else {
+                    Ended::Here
+                };
+            }
+            if ended != Ended::Drained {
+                break;
+            }
+        }
+        st.peek_seq = Some(at);
+        ended
+    }
+
+    /// Moves data from the queue to the caller.
+    fn take<E: Env>(
+        &mut self,
+        env: &mut E,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+        trunc: bool,
+        st: &mut RecvState,
+    ) -> Ended {
+        while let Some(skb) = self.receive_queue.front() {
+            let cb = *skb.tcp_cb();
+            let mut offset = self.copied_seq.since(cb.seq) as usize;
+            let mut have = skb.len().saturating_sub(offset);
+            let mut used = have.min(len.saturating_sub(st.copied));
+            if have != 0 {
+                if used == 0 {
+                    return Ended::Here;
                 }
-                if let Some(skb) = self.receive_queue.pop_front() {
-                    skb.consume();
-                }
-                if fin || st.copied >= len {
-                    break;
+                match self.urg_offset(self.copied_seq) {
+                    // What was read before the mark is returned before what comes behind it.
+                    Some(0) if st.copied != 0 => return Ended::Here,
+                    Some(0) if !env.urg_inline() => {
+                        self.copied_seq = self.copied_seq.add(1);
+                        offset = offset.wrapping_add(1);
+                        have = have.wrapping_sub(1);
+                        used = used.min(have);
+                    }
+                    Some(ahead) if ahead != 0 => used = used.min(ahead),
+                    _ => {}
                 }
             }
-            self.copied_seq = at;
-            if st.copied != before {
+            if used != 0 {
+                if !trunc && env.copy_out(skb, offset, msg, used).is_err() {
+                    return Ended::Fault;
+                }
+                self.copied_seq = self.copied_seq.add(used as u32);
+                st.copied = st.copied.saturating_add(used);
                 self.rcv_space_adjust(env);
-                self.cleanup_rbuf(env, st.copied.wrapping_sub(before));
+            }
+            self.urg_passed();
+            if used < have {
+                if st.copied >= len {
+                    return Ended::Here;
+                }
+                continue;
+            }
+            let fin = cb.flags.has(Flags::FIN);
+            if fin {
+                // The FIN is consumed with the last byte before it.
+                self.copied_seq = self.copied_seq.add(1);
+            }
+            if let Some(skb) = self.receive_queue.pop_front() {
+                skb.consume();
+            }
+            if fin || st.copied >= len {
+                return Ended::Here;
             }
         }
-        if fault && st.copied == 0 {
-            return RecvStep::Error(Errno::EFAULT);
-        }
-        if fault || fin || st.copied >= st.target.min(len) && (st.copied != 0 || len == 0) {
-            return RecvStep::Done;
-        }
-        self.no_data(env, st)
+        Ended::Drained
     }
 
     /// The queue is empty and the caller is not content yet.
@@ -169,13 +245,16 @@ impl Sock {
     ///
     /// 3.8.6.2.2 (receiver's silly window avoidance). Mirrors
     /// [`__tcp_cleanup_rbuf`](srctree/net/ipv4/tcp.c).
-    fn cleanup_rbuf<E: Env>(&mut self, env: &mut E, copied: usize) {
+    pub(super) fn cleanup_rbuf<E: Env>(&mut self, env: &mut E, copied: usize) {
         let mut now = false;
         if self.ack.scheduled {
             let unacked = self.rcv_nxt.since(self.rcv_wup);
-            let empty = self.receive_queue.is_empty();
+            // The once-per-two-segments ACK that could not be sent when they came; or the reader has drained
+            // the buffer, where a small segment ended what the peer had to say.
             now = unacked > u32::from(self.ack.rcv_mss)
-                || (copied > 0 && empty && !self.ack.pingpong && self.ack.pushed);
+                || (copied > 0
+                    && (self.ack.pushed2 || (self.ack.pushed && !self.in_pingpong_mode(env)))
+                    && env.rmem_alloc() == 0);
         }
         if copied > 0 && !now && !env.shutdown().rcv() {
             let left = self.receive_window();

@@ -30,6 +30,8 @@ pub struct Segment {
     pub doff: u8,
     /// The window field, unscaled.
     pub window: u16,
+    /// The urgent pointer; only meaningful with the flag.
+    pub urg_ptr: u16,
     /// Bytes of payload.
     pub len: u32,
     /// The options.
@@ -53,7 +55,7 @@ impl Segment {
         let Some((h, _)) = hdr.split_first_chunk::<HEADER_LEN>() else {
             return Err(DropReason::PktTooSmall);
         };
-        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, off, flags, w0, w1, ..] = *h;
+        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, off, flags, w0, w1, _, _, u0, u1] = *h;
         let doff = (off >> 4) as usize * 4;
         if doff < HEADER_LEN {
             return Err(DropReason::TcpHdr);
@@ -86,6 +88,7 @@ impl Segment {
             flags,
             doff: doff as u8,
             window: u16::from_be_bytes([w0, w1]),
+            urg_ptr: u16::from_be_bytes([u0, u1]),
             len: payload,
             opts,
         })

@@ -18,6 +18,8 @@ pub struct SendFlags {
     pub more: bool,
     /// MSG_EOR: nothing may be joined to the last byte's segment.
     pub eor: bool,
+    /// MSG_OOB: the last byte is urgent.
+    pub oob: bool,
 }
 
 /// How far a sendmsg has come.
@@ -197,6 +199,9 @@ impl Sock {
         }
         if !flags.more || self.forced_push() {
             self.mark_push();
+        }
+        if flags.oob {
+            self.snd_up = self.write_seq;
         }
         if flags.more {
             // As if corked for this one call.

@@ -4,7 +4,8 @@
 use super::{
     cong::Algorithm,
     seq::SeqNum,
-    MAX_WINDOW, //
+    urgent::Urgent,
+    window::DEFAULT_SCALING_RATIO, //
 };
 use crate::platform::{SkbQueue, SkbTree, Sysctl};
 use crate::stack::{
@@ -89,12 +90,19 @@ pub(super) enum Pending {
 pub(super) struct AckState {
     /// An ACK is owed.
     pub(super) scheduled: bool,
-    /// The user has read since the last ACK was owed (`ICSK_ACK_PUSHED`).
+    /// A segment came that ended what the peer had to say: a reader who drains the buffer sends the ACK
+    /// (`ICSK_ACK_PUSHED`).
     pub(super) pushed: bool,
+    /// A second one came: the ACK is sent even in interactive traffic (`ICSK_ACK_PUSHED2`).
+    pub(super) pushed2: bool,
+    /// What was offered could not be taken for want of memory: the next ACK offers nothing
+    /// (`ICSK_ACK_NOMEM`).
+    pub(super) nomem: bool,
     /// Segments to be acknowledged at once.
     pub(super) quick: u8,
-    /// The traffic is interactive: ACKs ride on answers (`pingpong`).
-    pub(super) pingpong: bool,
+    /// How often answers of ours followed the peer's data at once: with `tcp_pingpong_thresh` the traffic is
+    /// interactive, and ACKs ride on answers.
+    pub(super) pingpong: u8,
     /// How long an ACK is delayed at the moment; zero before the first data segment.
     pub(super) ato: Duration,
     /// When the last data segment came.
@@ -154,7 +162,15 @@ pub struct Sock {
     pub(super) rcv_wup: SeqNum,
     pub(super) rcv_wnd: u32,
     pub(super) rcv_ssthresh: u32,
+    /// The largest window to offer; 0 until the handshake unless the user set it (TCP_WINDOW_CLAMP).
     pub(super) window_clamp: u32,
+    /// The right edge of the farthest window that was ever offered.
+    pub(super) rcv_mwnd_seq: SeqNum,
+    /// How much of a buffer is payload, in 256ths.
+    pub(super) scaling_ratio: u8,
+    pub(super) urgent: Urgent,
+    /// The urgent byte's number.
+    pub(super) urg_seq: SeqNum,
     pub(super) ts_recent: u32,
     /// When `ts_recent` was taken.
     pub(super) ts_recent_stamp: Instant,
@@ -173,6 +189,8 @@ pub struct Sock {
     pub(super) pushed_seq: SeqNum,
     /// End of the last small segment sent: Minshall's variant of Nagle.
     pub(super) snd_sml: SeqNum,
+    /// The number behind the last urgent byte that we sent.
+    pub(super) snd_up: SeqNum,
     /// SEG.SEQ of the segment that set `snd_wnd` (SND.WL1).
     pub(super) snd_wl1: SeqNum,
     pub(super) snd_wnd: u32,
@@ -250,11 +268,12 @@ pub struct Sock {
     pub(super) rcv_rtt_us: u32,
     pub(super) rcv_rtt_seq: SeqNum,
     pub(super) rcv_rtt_time: Instant,
+    /// The last echo that was looked at.
+    pub(super) rcv_rtt_last_tsecr: u32,
     pub(super) rcvq_space: RcvSpace,
 
     // Rarely.
     pub(super) last_oow_ack: Option<Instant>,
-    pub(super) challenge_at: Option<Instant>,
     pub(super) keep_at: Option<Instant>,
     pub(super) keepalive: bool,
     // What the user has set; `None` for the namespace's.
@@ -266,6 +285,8 @@ pub struct Sock {
     pub(super) linger2: Duration,
     /// The user said so with TCP_LINGER2 < 0: no FIN_WAIT_2 at all.
     pub(super) no_fin_wait2: bool,
+    /// TCP_INQ.
+    pub(super) recvmsg_inq: bool,
     pub(super) snd_isn: SeqNum,
     pub(super) irs: SeqNum,
     pub(super) stats: Stats,
@@ -298,15 +319,21 @@ impl Sock {
             rcv_wup: SeqNum::default(),
             rcv_wnd: 0,
             rcv_ssthresh: 0,
-            window_clamp: MAX_WINDOW,
+            window_clamp: 0,
+            rcv_mwnd_seq: SeqNum::default(),
+            scaling_ratio: DEFAULT_SCALING_RATIO,
+            urgent: Urgent::None,
+            urg_seq: SeqNum::default(),
             ts_recent: 0,
             ts_recent_stamp: Instant::ZERO,
             rcv_tstamp: Instant::ZERO,
             ack: AckState {
                 scheduled: false,
                 pushed: false,
+                pushed2: false,
+                nomem: false,
                 quick: 0,
-                pingpong: false,
+                pingpong: 0,
                 ato: Duration::ZERO,
                 lrcvtime: Instant::ZERO,
                 rcv_mss: super::MSS_DEFAULT,
@@ -321,6 +348,7 @@ impl Sock {
             write_seq: SeqNum::default(),
             pushed_seq: SeqNum::default(),
             snd_sml: SeqNum::default(),
+            snd_up: SeqNum::default(),
             snd_wl1: SeqNum::default(),
             snd_wnd: 0,
             max_window: 0,
@@ -376,13 +404,13 @@ impl Sock {
             rcv_rtt_us: 0,
             rcv_rtt_seq: SeqNum::default(),
             rcv_rtt_time: Instant::ZERO,
+            rcv_rtt_last_tsecr: 0,
             rcvq_space: RcvSpace {
                 space: 0,
                 seq: SeqNum::default(),
                 time: Instant::ZERO,
             },
             last_oow_ack: None,
-            challenge_at: None,
             keep_at: None,
             keepalive: false,
             keepalive_time: None,
@@ -392,6 +420,7 @@ impl Sock {
             user_timeout: Duration::ZERO,
             linger2: Duration::ZERO,
             no_fin_wait2: false,
+            recvmsg_inq: false,
             snd_isn: SeqNum::default(),
             irs: SeqNum::default(),
             stats: Stats::default(),
@@ -455,13 +484,25 @@ impl Sock {
         self.write_seq.since(self.snd_nxt)
     }
 
-    /// Bytes that can be read without waiting (SIOCINQ).
+    /// Bytes that can be read without waiting, up to the urgent mark (SIOCINQ).
     ///
     /// Mirrors [`tcp_inq`](srctree/include/net/tcp.h).
-    pub fn inq(&self) -> u32 {
+    pub fn inq<E: Env>(&self, env: &E) -> u32 {
         if matches!(self.state, State::SynSent | State::SynRecv) {
             return 0;
         }
+        if self.urgent != Urgent::None
+            && !env.urg_inline()
+            && !self.urg_seq.before(self.copied_seq)
+            && self.urg_seq.before(self.rcv_nxt)
+        {
+            return self.urg_seq.since(self.copied_seq);
+        }
+        self.unread()
+    }
+
+    /// Bytes that were received and not read.
+    pub fn unread(&self) -> u32 {
         let n = self.rcv_nxt.since(self.copied_seq);
         // The FIN has a sequence number, and no byte.
         match self.receive_queue.back() {
@@ -472,13 +513,57 @@ impl Sock {
         }
     }
 
-    /// Whether `target` bytes can be read, or reading ends at once.
-    ///
-    /// Mirrors [`tcp_stream_is_readable`](srctree/net/ipv4/tcp.c).
+    /// Whether recvmsg(2) shall tell [`Sock::inq_hint`] (TCP_INQ).
     #[inline]
-    pub fn readable(&self, target: u32) -> bool {
+    pub fn inq_wanted(&self) -> bool {
+        self.recvmsg_inq
+    }
+
+    /// What TCP_CM_INQ tells: bytes that a further recvmsg would find, and 1 rather than 0 where it would find
+    /// the end of the stream.
+    ///
+    /// Mirrors [`tcp_inq_hint`](srctree/net/ipv4/tcp.c).
+    pub fn inq_hint<E: Env>(&self, env: &E) -> u32 {
+        match self.rcv_nxt.since(self.copied_seq) {
+            0 if env.shutdown().rcv() => 1,
+            n => n,
+        }
+    }
+
+    /// What poll(2) compares with SO_RCVLOWAT: bytes that can be read, many more than there are where
+    /// nothing more can come before they are.
+    ///
+    /// Mirrors [`tcp_stream_is_readable`, `tcp_epollin_ready`](srctree/include/net/tcp.h).
+    #[inline]
+    pub fn poll_in<E: Env>(&self, env: &E) -> u32 {
         let avail = self.rcv_nxt.since(self.copied_seq);
-        avail > 0 && avail >= target
+        if avail == 0 {
+            return 0;
+        }
+        // A mark that is read apart counts for nothing when the reader stands at it.
+        let hole = u32::from(self.at_mark() && !env.urg_inline());
+        if avail > hole && self.is_crowded(env) {
+            return i32::MAX as u32;
+        }
+        avail.saturating_sub(hole)
+    }
+
+    /// Whether the sender will stop before much more has come.
+    #[inline]
+    fn is_crowded<E: Env>(&self, env: &E) -> bool {
+        let rcvbuf = env.rcvbuf();
+        self.receive_window() <= u32::from(self.ack.rcv_mss)
+            || env.rmem_alloc() > rcvbuf.wrapping_sub(rcvbuf >> 3)
+            || env.under_memory_pressure()
+    }
+
+    /// Whether `target` bytes can be read, or as many as there will be.
+    ///
+    /// Mirrors [`tcp_epollin_ready`](srctree/include/net/tcp.h).
+    #[inline]
+    pub(super) fn readable<E: Env>(&self, env: &E, target: u32) -> bool {
+        let avail = self.rcv_nxt.since(self.copied_seq);
+        avail != 0 && (avail >= target || self.is_crowded(env))
     }
 
     /// When [`Sock::on_timer`] must be called; `None` if nothing is pending.

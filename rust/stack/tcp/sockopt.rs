@@ -2,9 +2,7 @@
 //! SOL_TCP options that are numbers.
 
 use super::{
-    sock::Sock,
-    ATO_MIN,
-    MAX_WINDOW, //
+    sock::{Sock, State}, //
 };
 use crate::platform::Sysctl;
 use crate::stack::{
@@ -19,6 +17,9 @@ const MAX_KEEP_SECS: i32 = 32_767;
 const MAX_COUNT: i32 = 127;
 /// The longest FIN-WAIT-2 of an orphan, in seconds (`TCP_FIN_TIMEOUT_MAX`).
 const MAX_LINGER2_SECS: i32 = 120;
+
+/// The smallest TCP_WINDOW_CLAMP, in bytes (`SOCK_MIN_RCVBUF / 2`).
+const MIN_WINDOW_CLAMP: i32 = 1152;
 
 /// A SOL_TCP option whose value is an `int`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Opt {
     QuickAck,
     /// TCP_USER_TIMEOUT, in milliseconds.
     UserTimeout,
+    /// TCP_INQ: recvmsg tells what is left.
+    Inq,
 }
 
 impl Sock {
@@ -115,25 +118,13 @@ impl Sock {
                 let secs = val.clamp(0, MAX_LINGER2_SECS);
                 self.linger2 = Duration::from_secs(u64::from(secs.unsigned_abs()));
             }
-            Opt::WindowClamp => {
-                if val <= 0 {
+            Opt::WindowClamp => self.set_window_clamp(val)?,
+            Opt::QuickAck => self.set_quickack(env, val),
+            Opt::Inq => {
+                if !(0..=1).contains(&val) {
                     return Err(Errno::EINVAL);
                 }
-                self.window_clamp = (val as u32).clamp(1024, MAX_WINDOW);
-                self.rcv_ssthresh = self.rcv_ssthresh.min(self.window_clamp);
-            }
-            Opt::QuickAck => {
-                self.ack.pingpong = val == 0;
-                if val != 0 && self.ack.scheduled && self.state.can_send() {
-                    self.ack.pushed = true;
-                    self.send_ack(env);
-                    if val & 1 == 0 {
-                        self.ack.pingpong = true;
-                    }
-                }
-                if val != 0 && self.ack.ato.is_zero() {
-                    self.ack.ato = ATO_MIN;
-                }
+                self.recvmsg_inq = val != 0;
             }
             Opt::UserTimeout => {
                 if val < 0 {
@@ -143,6 +134,42 @@ impl Sock {
             }
         }
         Ok(())
+    }
+
+    /// Mirrors [`tcp_set_window_clamp`](srctree/net/ipv4/tcp.c).
+    fn set_window_clamp(&mut self, val: i32) -> Result<(), Errno> {
+        if val == 0 {
+            if self.state != State::Close {
+                return Err(Errno::EINVAL);
+            }
+            self.window_clamp = 0;
+            return Ok(());
+        }
+        let old = self.window_clamp;
+        self.window_clamp = val.max(MIN_WINDOW_CLAMP) as u32;
+        if self.window_clamp < old {
+            self.rcv_ssthresh = self.rcv_ssthresh.min(self.window_clamp);
+        } else {
+            self.rcv_ssthresh = self.rcv_ssthresh.max(self.rcv_wnd.min(self.window_clamp));
+        }
+        Ok(())
+    }
+
+    /// Mirrors [`__tcp_sock_set_quickack`](srctree/net/ipv4/tcp.c).
+    fn set_quickack<E: Env>(&mut self, env: &mut E, val: i32) {
+        let interactive = env.sysctl().tcp_pingpong_thresh();
+        if val == 0 {
+            self.ack.pingpong = interactive;
+            return;
+        }
+        self.ack.pingpong = 0;
+        if self.state.can_send() && self.ack.scheduled {
+            self.ack.pushed = true;
+            self.cleanup_rbuf(env, 1);
+            if val & 1 == 0 {
+                self.ack.pingpong = interactive;
+            }
+        }
     }
 
     /// The value of an option, as getsockopt(2) tells it; `sysctl` is for what the user has not set.
@@ -173,8 +200,9 @@ impl Sock {
                     secs(self.linger2)
                 }
             }
+            Opt::Inq => i32::from(self.recvmsg_inq),
             Opt::WindowClamp => self.window_clamp.min(i32::MAX as u32) as i32,
-            Opt::QuickAck => i32::from(!self.ack.pingpong),
+            Opt::QuickAck => i32::from(self.ack.pingpong < sysctl.tcp_pingpong_thresh()),
             Opt::UserTimeout => self.user_timeout.as_millis().min(i32::MAX as u64) as i32,
         }
     }

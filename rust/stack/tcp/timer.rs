@@ -12,7 +12,8 @@
 
 use super::{
     sock::{Pending, Sock, State},
-    ATO_MIN, //
+    ATO_MIN,
+    DELACK_MAX, //
 };
 use crate::platform::Sysctl;
 use crate::stack::{
@@ -62,14 +63,13 @@ impl Sock {
         if self.state == State::Close || !self.ack.scheduled {
             return;
         }
-        if self.ack.pingpong {
+        if self.in_pingpong_mode(env) {
             // No answer of ours came in time: not so interactive after all.
-            self.ack.pingpong = false;
+            self.ack.pingpong = 0;
             self.ack.ato = ATO_MIN;
         } else {
             // The delay was too short to catch a second segment.
-            let ato = self.ack.ato.times(2);
-            self.ack.ato = if ato > self.rto { self.rto } else { ato };
+            self.ack.ato = self.ack.ato.times(2).min(self.rto).min(DELACK_MAX);
         }
         env.count(Counter::DelayedAcks);
         self.send_ack(env);

@@ -206,6 +206,7 @@ impl TimeWait {
             ack: self.rcv_nxt,
             flags: Flags::ACK,
             window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
+            urg_ptr: 0,
         }
         .push(&mut skb, id, &opts)?;
         Some(skb)

@@ -3,6 +3,7 @@
 
 use super::{
     segment::Segment,
+    seq::SeqNum,
     skb::Flags,
     sock::{Sock, State}, //
 };
@@ -14,8 +15,11 @@ use crate::stack::{
     time::Duration, //
 };
 
-/// A timestamp this old says nothing any more: RFC 7323, 5.5, outdated timestamps.
-const PAWS_24DAYS: Duration = Duration::from_secs(24 * 86_400);
+/// Timestamps older than that say nothing any more, whatever the tick of the peer's clock: RFC 7323, 5.5
+/// (`TCP_PAWS_WRAP`).
+const PAWS_WRAP: Duration = Duration::from_secs(2147);
+/// A clock may be so many ticks behind without being old (`TCP_PAWS_WINDOW`).
+const PAWS_WINDOW: i32 = 1;
 
 impl Sock {
     /// Checks the sequence numbers, RST and SYN of a segment in a synchronised state (or SYN-RECEIVED).
@@ -39,22 +43,41 @@ impl Sock {
 
     fn validate_slow<E: Env>(&mut self, env: &mut E, seg: &Segment) -> Result<(), DropReason> {
         let rst = seg.flags.has(Flags::RST);
-        if self.ts_ok && seg.opts.saw_tstamp && self.paws_discard(env, seg) && !rst {
+        let syn = seg.flags.has(Flags::SYN);
+        if self.ts_ok && seg.opts.saw_tstamp && !self.paws_check(env, seg, PAWS_WINDOW) {
             // RFC 7323, 5.3, R1: not acceptable, answered with an ACK. A reset is never discarded.
-            env.count(Counter::PawsEstab);
-            self.send_dupack(env, seg);
-            return Err(DropReason::TcpRfc7323Paws);
+            match self.disordered_ack_check(seg) {
+                Ok(()) => {}
+                Err(_) if rst => {}
+                Err(_) if syn => return self.syn_challenge(env),
+                Err(DropReason::TcpRfc7323PawsAck) => {
+                    // Overtaken ACKs are common and call for no answer.
+                    env.count(Counter::PawsOldAck);
+                    return Err(DropReason::TcpRfc7323PawsAck);
+                }
+                Err(reason) => {
+                    env.count(Counter::PawsEstab);
+                    self.send_dupack(env, seg, Counter::TcpAckSkippedPaws);
+                    return Err(reason);
+                }
+            }
         }
         // First, the sequence number.
         if let Err(reason) = self.sequence(seg) {
-            if rst && self.reset_after_fin(seg) {
-                self.reset(env);
-                return Err(DropReason::TcpReset);
+            if rst {
+                if self.reset_after_fin(seg) {
+                    self.reset(env);
+                    return Err(DropReason::TcpReset);
+                }
+                return Err(reason);
             }
-            if !rst && reason != DropReason::TcpOldSequence {
+            if syn {
+                return self.syn_challenge(env);
+            }
+            if reason != DropReason::TcpOldSequence {
                 env.count(Counter::BeyondWindow);
             }
-            self.out_of_window(env, seg);
+            self.send_dupack(env, seg, Counter::TcpAckSkippedSeq);
             return Err(reason);
         }
         // Second, RST. RFC 5961, 3.2: only an exact match resets.
@@ -67,22 +90,26 @@ impl Sock {
             return Err(DropReason::TcpReset);
         }
         // Fourth, SYN. RFC 5961, 4.2: challenged, whatever its sequence number.
-        if seg.flags.has(Flags::SYN) {
-            env.count(Counter::TcpSynChallenge);
-            self.send_challenge_ack(env);
-            return Err(DropReason::TcpInvalidSyn);
+        if syn {
+            return self.syn_challenge(env);
         }
         Ok(())
     }
 
-    /// Whether the segment lies in the receive window.
+    fn syn_challenge<E: Env>(&mut self, env: &mut E) -> Result<(), DropReason> {
+        env.count(Counter::TcpSynChallenge);
+        self.send_challenge_ack(env);
+        Err(DropReason::TcpInvalidSyn)
+    }
+
+    /// Whether the segment lies in the farthest receive window that we ever offered.
     ///
     /// Mirrors [`tcp_sequence`](srctree/net/ipv4/tcp_input.c).
     fn sequence(&self, seg: &Segment) -> Result<(), DropReason> {
         if seg.end_seq.before(self.rcv_wup) {
             return Err(DropReason::TcpOldSequence);
         }
-        let limit = self.rcv_nxt.add(self.receive_window());
+        let limit = self.rcv_nxt.add(self.max_receive_window());
         // Some stacks let their FIN stand behind the window: data_queue decides on it.
         let end = if seg.flags.has(Flags::FIN) {
             seg.end_seq.sub(1)
@@ -116,36 +143,54 @@ impl Sock {
             )
     }
 
-    fn out_of_window<E: Env>(&mut self, env: &mut E, seg: &Segment) {
-        if seg.flags.has(Flags::RST) {
-            return;
-        }
-        if seg.flags.has(Flags::SYN) {
-            env.count(Counter::TcpSynChallenge);
-            self.send_challenge_ack(env);
-        } else {
-            self.send_dupack(env, seg);
-        }
+    /// Whether a segment's timestamp is not older, by more than `window` ticks, than one already accepted.
+    ///
+    /// RFC 7323, 5. Mirrors [`tcp_paws_check`](srctree/include/net/tcp.h).
+    fn paws_check<E: Env>(&self, env: &E, seg: &Segment, window: i32) -> bool {
+        self.ts_recent.wrapping_sub(seg.opts.tsval) as i32 <= window
+            || env.now().since(self.ts_recent_stamp) >= PAWS_WRAP
+            // Some send zero in their SYN and true values only later.
+            || self.ts_recent == 0
     }
 
-    /// Whether a segment is older than one already accepted.
+    /// Whether a segment with an old timestamp is a mere duplicate ACK that was overtaken: it does no harm
+    /// and is evidence of loss.
     ///
-    /// RFC 7323, 5. Mirrors [`tcp_paws_discard`, `tcp_disordered_ack`](srctree/net/ipv4/tcp_input.c).
-    fn paws_discard<E: Env>(&self, env: &E, seg: &Segment) -> bool {
+    /// Mirrors [`tcp_disordered_ack_check`](srctree/net/ipv4/tcp_input.c).
+    fn disordered_ack_check(&self, seg: &Segment) -> Result<(), DropReason> {
+        let paws = Err(DropReason::TcpRfc7323Paws);
+        if !seg.flags.has(Flags::ACK) || seg.seq != seg.end_seq {
+            return paws;
+        }
+        if seg.seq != self.rcv_nxt {
+            return if seg.seq.before(self.rcv_nxt) {
+                Err(DropReason::TcpRfc7323PawsAck)
+            } else {
+                paws
+            };
+        }
+        let window = u32::from(seg.window) << self.snd_wscale;
+        if seg.ack_seq != self.snd_una || self.may_update_window(seg.ack_seq, seg.seq, window) {
+            return paws;
+        }
+        // One timeout's worth of the fastest clock that is seen, 1200 Hz, is left to disorder.
+        let replay = self.rto.as_millis().saturating_mul(1200).checked_div(1000);
         let behind = self.ts_recent.wrapping_sub(seg.opts.tsval) as i32;
-        if behind <= 0 {
-            return false;
+        if i64::from(behind) > replay.unwrap_or(0).min(i32::MAX as u64) as i64 {
+            return paws;
         }
-        if env.now().since(self.ts_recent_stamp) > PAWS_24DAYS {
-            return false;
-        }
-        // A pure duplicate ACK that was overtaken within one timeout does no harm and is evidence of
-        // loss: let it through.
-        let disordered = seg.len == 0
-            && seg.seq == self.rcv_nxt
-            && seg.ack_seq == self.snd_una
-            && u64::from(behind.unsigned_abs()) <= self.rto.as_millis().max(250);
-        !disordered
+        Ok(())
+    }
+
+    /// Whether a window field is newer than the one in use. SND.WL2 is not kept.
+    ///
+    /// 3.10.7.4: "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)".
+    /// Mirrors [`tcp_may_update_window`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    pub(super) fn may_update_window(&self, ack: SeqNum, seq: SeqNum, window: u32) -> bool {
+        ack.after(self.snd_una)
+            || seq.after(self.snd_wl1)
+            || (seq == self.snd_wl1 && (window > self.snd_wnd || window == 0))
     }
 
     /// Remembers the timestamp of a segment that covers the last acknowledged number.
@@ -156,7 +201,7 @@ impl Sock {
         if seg.opts.saw_tstamp
             && self.ts_ok
             && !seg.seq.after(self.rcv_wup)
-            && seg.opts.tsval.wrapping_sub(self.ts_recent) as i32 >= 0
+            && self.paws_check(env, seg, 0)
         {
             self.ts_recent = seg.opts.tsval;
             self.ts_recent_stamp = env.now();

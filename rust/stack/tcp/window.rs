@@ -2,55 +2,82 @@
 //! The window we offer: how much of the receive buffer, and when it may move.
 
 use super::{
+    rcvbuf::tcp_rmem_max,
     sock::Sock,
-    MAX_WINDOW,
     MAX_WSCALE, //
 };
 use crate::stack::{
-    env::Env,
-    time::Duration, //
+    counters::Counter,
+    env::Env, //
 };
 
-/// The part of the receive buffer that is offered as window, the rest being overhead of the buffers
-/// that will hold the data: one half (`TCP_DEFAULT_SCALING_RATIO`).
+/// A window is this many 256ths of the buffer that holds it until the peer's segments show better: one half
+/// (`TCP_DEFAULT_SCALING_RATIO`).
+pub(super) const DEFAULT_SCALING_RATIO: u8 = 128;
+/// The ratio's unit, as a power of two (`TCP_RMEM_TO_WIN_SCALE`).
+pub(super) const RMEM_TO_WIN_SCALE: u32 = 8;
+
+/// The part of `space` bytes of receive buffer that may be offered as window, the rest being overhead of the
+/// buffers that will hold the data.
+///
+/// Mirrors [`__tcp_win_from_space`](srctree/include/net/tcp.h).
 #[inline]
-pub(super) fn win_from_space(space: u32) -> u32 {
-    space >> 1
+pub(super) fn win_from_space(scaling_ratio: u8, space: i32) -> i32 {
+    // 8 bits more than an `int`, shifted back.
+    (i64::from(space).wrapping_mul(i64::from(scaling_ratio)) >> RMEM_TO_WIN_SCALE) as i32
 }
 
-/// The receive buffer that a window of `win` bytes needs.
-#[inline]
-fn space_from_win(win: u32) -> u32 {
-    win.saturating_mul(2)
+/// What the windows of a connection begin with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Initial {
+    /// The window to offer, in bytes.
+    pub(super) rcv_wnd: u32,
+    /// The largest window that will ever be offered.
+    pub(super) window_clamp: u32,
+    /// The scale to announce; 0 also stands for none.
+    pub(super) rcv_wscale: u8,
 }
 
-/// The largest receive buffer that autotuning asks for, in bytes (`tcp_rmem[2]`); glue's limit is the
-/// namespace's.
-const RMEM_MAX: u32 = 32 << 20;
+/// What [`select_initial`] must know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// The whole receive buffer as window, in bytes.
+    pub(super) space: u32,
+    /// Payload of the peer's full segments, in bytes; at least 1.
+    pub(super) mss: u32,
+    /// The largest window that the user wants; 0 if he did not say.
+    pub(super) window_clamp: u32,
+    /// Whether the window may be scaled.
+    pub(super) wscale_ok: bool,
+    /// The largest size of a receive buffer (`tcp_rmem[2]`, `rmem_max`), in bytes.
+    pub(super) rmem_max: u32,
+}
 
-/// The scale that lets a 16-bit field express a buffer of `space` bytes.
+/// The window of a SYN or SYN-ACK, a multiple of the MSS if it can be, and the scale that lets a 16-bit field
+/// express the largest buffer there may be.
 ///
 /// Mirrors [`tcp_select_initial_window`](srctree/net/ipv4/tcp_output.c).
-pub(super) fn select_wscale(space: u32) -> u8 {
-    let mut space = win_from_space(space.max(RMEM_MAX));
-    let mut scale = 0;
-    while space > 65_535 && scale < MAX_WSCALE {
-        space >>= 1;
-        scale += 1;
-    }
-    scale
-}
-
-/// The window of our SYN or SYN-ACK: a multiple of the MSS, not scaled.
-///
-/// Mirrors [`tcp_select_initial_window`](srctree/net/ipv4/tcp_output.c).
-pub(super) fn initial_window(rcvbuf: u32, mss: u16) -> u32 {
-    let mss = u32::from(mss.max(1));
-    let space = win_from_space(rcvbuf).min(65_535);
-    if space > mss {
-        space.wrapping_sub(space.checked_rem(mss).unwrap_or(0))
+pub(super) fn select_initial(o: &Offer) -> Initial {
+    let clamp = if o.window_clamp == 0 {
+        65_535 << MAX_WSCALE
     } else {
-        space
+        o.window_clamp
+    };
+    let mut rcv_wnd = o.space.min(clamp);
+    if rcv_wnd > o.mss {
+        rcv_wnd = rcv_wnd.wrapping_sub(rcv_wnd.checked_rem(o.mss).unwrap_or(0));
+    }
+    let rcv_wscale = if o.wscale_ok {
+        let space = rcv_wnd.max(o.rmem_max).min(clamp);
+        let scale = space.checked_ilog2().unwrap_or(0).saturating_sub(15);
+        scale.min(u32::from(MAX_WSCALE)) as u8
+    } else {
+        0
+    };
+    Initial {
+        rcv_wnd,
+        window_clamp: clamp.min(65_535 << rcv_wscale),
+        rcv_wscale,
     }
 }
 
@@ -61,45 +88,110 @@ impl Sock {
     #[inline]
     pub(super) fn receive_window(&self) -> u32 {
         let win = self.rcv_wup.add(self.rcv_wnd).diff(self.rcv_nxt);
-        if win < 0 {
-            0
-        } else {
-            win as u32
+        win.max(0) as u32
+    }
+
+    /// What is left of the farthest window that we ever offered: a window that was taken back may still be
+    /// used by who heard of it.
+    ///
+    /// Mirrors [`tcp_max_receive_window`](srctree/include/net/tcp.h).
+    #[inline]
+    pub(super) fn max_receive_window(&self) -> u32 {
+        self.rcv_mwnd_seq.diff(self.rcv_nxt).max(0) as u32
+    }
+
+    #[inline]
+    fn update_max_rcv_wnd_seq(&mut self) {
+        let end = self.rcv_wup.add(self.rcv_wnd);
+        if end.after(self.rcv_mwnd_seq) {
+            self.rcv_mwnd_seq = end;
         }
+    }
+
+    #[inline]
+    pub(super) fn win_from_space(&self, space: i32) -> i32 {
+        win_from_space(self.scaling_ratio, space)
     }
 
     /// The whole receive buffer as window.
     #[inline]
-    pub(super) fn full_space<E: Env>(&self, env: &E) -> u32 {
-        win_from_space(env.rcvbuf())
+    pub(super) fn full_space<E: Env>(&self, env: &E) -> i32 {
+        self.win_from_space(env.rcvbuf() as i32)
     }
 
-    /// The free part of the receive buffer as window.
+    /// The free part of the receive buffer as window; negative when more than fits was taken.
+    ///
+    /// Mirrors [`tcp_space`](srctree/include/net/tcp.h).
     #[inline]
-    pub(super) fn space<E: Env>(&self, env: &E) -> u32 {
-        win_from_space(env.rcvbuf().saturating_sub(env.rmem_alloc()))
+    pub(super) fn space<E: Env>(&self, env: &E) -> i32 {
+        let used = env.backlog_len().wrapping_add(env.rmem_alloc());
+        self.win_from_space((env.rcvbuf() as i32).wrapping_sub(used as i32))
+    }
+
+    /// The window of our SYN.
+    ///
+    /// Mirrors [`tcp_connect_init`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn init_window<E: Env>(&mut self, env: &E) {
+        let space = self.full_space(env).max(0) as u32;
+        if env.rcvbuf_locked() && (self.window_clamp > space || self.window_clamp == 0) {
+            self.window_clamp = space;
+        }
+        let initial = select_initial(&Offer {
+            space,
+            mss: u32::from(self.advmss),
+            window_clamp: self.window_clamp,
+            wscale_ok: self.wscale_ok,
+            rmem_max: tcp_rmem_max(env).max(env.sysctl().rmem_max()),
+        });
+        self.rcv_wnd = initial.rcv_wnd;
+        self.window_clamp = initial.window_clamp;
+        self.rcv_wscale = initial.rcv_wscale;
+        self.rcv_ssthresh = self.rcv_wnd;
+        self.rcv_mwnd_seq = self.rcv_nxt.add(self.rcv_wnd);
     }
 
     /// The window field of the next segment; remembers what was offered.
     ///
-    /// 3.8.6, "shrinking the window" is refused. Mirrors
+    /// 3.8.6, "shrinking the window" is refused unless the administrator wants it. Mirrors
     /// [`tcp_select_window`](srctree/net/ipv4/tcp_output.c).
     #[inline]
     pub(super) fn select_window<E: Env>(&mut self, env: &mut E) -> u16 {
+        if self.ack.nomem {
+            // What was offered could not be kept: say so at once.
+            self.rcv_wnd = 0;
+            self.rcv_wup = self.rcv_nxt;
+            self.update_max_rcv_wnd_seq();
+            return 0;
+        }
+        let old = self.rcv_wnd;
         let cur = self.receive_window();
         let mut new = self.choose_window(env);
-        if new < cur {
+        if new < cur && !self.may_shrink(env) {
             // Never take back what was offered, rounded up to what the scale can say.
+            if new == 0 {
+                env.count(Counter::TcpWantZeroWindowAdv);
+            }
             let unit = 1u32 << self.rcv_wscale;
             new = cur.saturating_add(unit.wrapping_sub(1)) & !unit.wrapping_sub(1);
         }
         self.rcv_wnd = new;
-        let limit = if self.wscale_ok {
-            65_535u32 << self.rcv_wscale
-        } else {
-            65_535
-        };
-        (new.min(limit) >> self.rcv_wscale) as u16
+        self.rcv_wup = self.rcv_nxt;
+        self.update_max_rcv_wnd_seq();
+        let field = (new.min(65_535u32 << self.rcv_wscale) >> self.rcv_wscale) as u16;
+        if field == 0 {
+            if old != 0 {
+                env.count(Counter::TcpToZeroWindowAdv);
+            }
+        } else if old == 0 {
+            env.count(Counter::TcpFromZeroWindowAdv);
+        }
+        field
+    }
+
+    /// Whether an offered window may be taken back (`net.ipv4.tcp_shrink_window`).
+    #[inline]
+    fn may_shrink<E: Env>(&self, env: &E) -> bool {
+        self.rcv_wscale != 0 && env.sysctl().tcp_shrink_window() != 0
     }
 
     /// The window we would like to offer: free space, in steps worth announcing (receiver's silly
@@ -107,153 +199,57 @@ impl Sock {
     ///
     /// Mirrors [`__tcp_select_window`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn choose_window<E: Env>(&mut self, env: &E) -> u32 {
-        let full = self.full_space(env).min(self.window_clamp);
-        let mss = u32::from(self.ack.rcv_mss).min(full);
-        let allowed = self.space(env);
-        let mut free = allowed;
+        let allowed = self.full_space(env);
+        let full = allowed.min(self.window_clamp.min(i32::MAX as u32) as i32);
+        let mss = i32::from(self.ack.rcv_mss).min(full);
+        if mss <= 0 {
+            return 0;
+        }
+        let unit = 1i32 << self.rcv_wscale;
+        let up = |n: i32| n.saturating_add(unit.wrapping_sub(1)) & !unit.wrapping_sub(1);
+        let down = |n: i32| n & !unit.wrapping_sub(1);
+        let shrink = self.may_shrink(env);
+        let mut free = self.space(env);
+        if shrink {
+            free = down(free);
+        }
         if free < (full >> 1) {
             self.ack.quick = 0;
             if env.under_memory_pressure() {
-                self.rcv_ssthresh = self.rcv_ssthresh.min(4 * u32::from(self.advmss));
+                self.adjust_rcv_ssthresh();
             }
-            // Round down to what the scale can express before judging smallness.
-            let scale = u32::from(self.rcv_wscale);
-            free = (free >> scale) << scale;
-            if free < (allowed >> 4) || free < mss {
+            // What is free might become the window: the scale shall not make more of it.
+            free = down(free);
+            if free < (allowed >> 4) || free < mss || (shrink && free < unit) {
                 return 0;
             }
         }
-        free = free.min(self.rcv_ssthresh);
-        if self.rcv_wscale != 0 {
-            // Round up: the last bytes of the buffer must be offerable.
-            let unit = 1u32 << self.rcv_wscale;
-            free.saturating_add(unit.wrapping_sub(1)) & !unit.wrapping_sub(1)
+        let ssthresh = self.rcv_ssthresh.min(i32::MAX as u32) as i32;
+        if shrink {
+            // The threshold is no hard limit, so it may be rounded up.
+            return free.min(up(ssthresh)).max(0) as u32;
+        }
+        free = free.min(ssthresh);
+        let win = if self.rcv_wscale != 0 {
+            // Round up, or the last bytes of the buffer could never be offered.
+            up(free)
         } else {
-            let win = self.rcv_wnd;
-            if win <= free.saturating_sub(mss) || win > free {
-                free.wrapping_sub(free.checked_rem(mss.max(1)).unwrap_or(0))
+            let win = self.rcv_wnd.min(i32::MAX as u32) as i32;
+            if win <= free.wrapping_sub(mss) || win > free {
+                free.wrapping_sub(free.checked_rem(mss).unwrap_or(0))
             } else if mss == full && free > win.saturating_add(full >> 1) {
                 free
             } else {
                 win
             }
-        }
-    }
-
-    /// A segment of `len` payload bytes came in a buffer of `truesize` bytes: lets the window grow if
-    /// the peer's segments fill their buffers well.
-    ///
-    /// Mirrors [`tcp_grow_window`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn grow_window<E: Env>(&mut self, env: &E, len: u32, truesize: u32) {
-        let room = self
-            .window_clamp
-            .min(self.space(env))
-            .saturating_sub(self.rcv_ssthresh);
-        if room == 0 || env.under_memory_pressure() {
-            return;
-        }
-        let incr = if win_from_space(truesize) <= len {
-            2 * u32::from(self.advmss)
-        } else {
-            // Small segments in big buffers: only as far as they would fit at this rate.
-            let mut truesize = win_from_space(truesize);
-            let mut window = win_from_space(RMEM_MAX) >> 1;
-            let mut incr = 0;
-            while self.rcv_ssthresh <= window {
-                if truesize <= len {
-                    incr = 2 * u32::from(self.ack.rcv_mss);
-                    break;
-                }
-                truesize >>= 1;
-                window >>= 1;
-            }
-            incr
         };
-        if incr != 0 {
-            self.rcv_ssthresh = self
-                .rcv_ssthresh
-                .saturating_add(room.min(incr.max(2 * len)));
-            self.ack.quick |= 1;
-        }
+        win.max(0) as u32
     }
 
-    /// Grows the receive buffer with what the user reads in a round trip, so that the window never is
-    /// the limit of a fast reader.
+    /// Memory is short: the window closes to a few segments.
     ///
-    /// Mirrors [`tcp_rcv_space_adjust`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn rcv_space_adjust<E: Env>(&mut self, env: &mut E) {
-        let now = env.now();
-        let elapsed = now.since(self.rcvq_space.time);
-        if self.rcv_rtt_us == 0 || elapsed < Duration::from_micros(u64::from(self.rcv_rtt_us >> 3))
-        {
-            return;
-        }
-        let copied = self.copied_seq.since(self.rcvq_space.seq);
-        if copied > self.rcvq_space.space {
-            // Twice what was read keeps up with a sender in slow start; some more for what it sends
-            // while this is announced.
-            let grow = copied.saturating_sub(self.rcvq_space.space);
-            let rcvwin = copied
-                .saturating_mul(2)
-                .saturating_add(16 * u32::from(self.advmss))
-                .saturating_add(grow.saturating_mul(2));
-            let buf = space_from_win(rcvwin).min(RMEM_MAX);
-            if buf > env.rcvbuf() {
-                env.set_rcvbuf(buf);
-                self.window_clamp = win_from_space(env.rcvbuf()).min(MAX_WINDOW);
-            }
-            self.rcvq_space.space = copied;
-        }
-        self.rcvq_space.seq = self.copied_seq;
-        self.rcvq_space.time = now;
-    }
-
-    /// A round-trip sample of the receiver: a window's worth of data took that long to arrive.
-    ///
-    /// Mirrors [`tcp_rcv_rtt_measure`, `tcp_rcv_rtt_update`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn rcv_rtt_measure<E: Env>(&mut self, env: &E) {
-        let now = env.now();
-        if self.rcv_rtt_time.as_nanos() != 0 {
-            if self.rcv_nxt.before(self.rcv_rtt_seq) {
-                return;
-            }
-            let us = now.since(self.rcv_rtt_time).as_micros().clamp(1, 1 << 28) as u32;
-            self.rcv_rtt_update(us);
-        }
-        self.rcv_rtt_seq = self.rcv_nxt.add(self.rcv_wnd);
-        self.rcv_rtt_time = now;
-    }
-
-    /// Keeps the smallest of the receiver's round-trip samples, eight times scaled.
-    fn rcv_rtt_update(&mut self, us: u32) {
-        let sample = us << 3;
-        if self.rcv_rtt_us == 0 || sample < self.rcv_rtt_us {
-            self.rcv_rtt_us = sample;
-        }
-    }
-
-    /// The same from the echo of our timestamp on a full data segment.
-    pub(super) fn rcv_rtt_measure_ts<E: Env>(&mut self, env: &E, tsecr: u32, len: u32) {
-        if tsecr == 0 || len < u32::from(self.ack.rcv_mss) {
-            return;
-        }
-        let delta = self.tsval(env.now()).wrapping_sub(tsecr);
-        if delta < 1 << 18 {
-            self.rcv_rtt_update(delta.max(1).saturating_mul(1000));
-        }
-    }
-
-    /// The connection is established: what the buffers allow from now on.
-    ///
-    /// Mirrors [`tcp_init_buffer_space`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn init_buffer_space<E: Env>(&mut self, env: &mut E) {
-        self.sndbuf_expand(env);
-        let full = self.full_space(env);
-        let mss = u32::from(self.advmss);
-        self.rcvq_space.space = self.rcv_wnd.min(10 * mss);
-        self.rcvq_space.seq = self.copied_seq;
-        self.rcvq_space.time = env.now();
-        self.window_clamp = full.max(mss.saturating_mul(2)).min(MAX_WINDOW);
-        self.rcv_ssthresh = self.rcv_ssthresh.max(self.rcv_wnd).min(self.window_clamp);
+    /// Mirrors [`tcp_adjust_rcv_ssthresh`](srctree/include/net/tcp.h).
+    pub(super) fn adjust_rcv_ssthresh(&mut self) {
+        self.rcv_ssthresh = self.rcv_ssthresh.min(4 * u32::from(self.advmss));
     }
 }

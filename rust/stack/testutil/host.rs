@@ -326,6 +326,8 @@ impl FakeHost {
         let cfg = ListenConfig {
             sysctl: &self.sysctl,
             rcvbuf: world.rcvbuf,
+            rcvbuf_locked: false,
+            window_clamp: 0,
             mtu: self.mtu,
             user_mss: 0,
         };

@@ -46,6 +46,14 @@ pub struct World {
     pub sndbuf: u32,
     /// `SO_RCVBUF`.
     pub rcvbuf: u32,
+    /// The user fixed it.
+    pub rcvbuf_locked: bool,
+    /// `SO_RCVLOWAT`.
+    pub rcvlowat: u32,
+    /// `SO_OOBINLINE`.
+    pub urg_inline: bool,
+    /// How often `SIGURG` was sent.
+    pub sigurg: u32,
     /// Charged to the send queue, in bytes.
     pub wmem: usize,
     /// Charged to the receive queue, in bytes.
@@ -84,6 +92,10 @@ impl World {
             gso_max_size: 65_000,
             sndbuf: 87_040,
             rcvbuf: 131_072,
+            rcvbuf_locked: false,
+            rcvlowat: 1,
+            urg_inline: false,
+            sigurg: 0,
             wmem: 0,
             rmem: Rc::new(Cell::new(0)),
             out: VecDeque::new(),
@@ -184,7 +196,22 @@ impl Env for World {
     }
 
     fn set_rcvbuf(&mut self, bytes: u32) {
-        self.rcvbuf = bytes.min(6 << 20);
+        let [_, _, max] = self.sysctl.tcp_rmem();
+        if !self.rcvbuf_locked {
+            self.rcvbuf = bytes.min(max).max(self.rcvbuf);
+        }
+    }
+
+    fn rcvbuf_locked(&self) -> bool {
+        self.rcvbuf_locked
+    }
+
+    fn rcvlowat(&self) -> u32 {
+        self.rcvlowat
+    }
+
+    fn backlog_len(&self) -> u32 {
+        0
     }
 
     fn rmem_alloc(&self) -> u32 {
@@ -207,7 +234,7 @@ impl Env for World {
     }
 
     fn rmem_charge(&mut self, skb: &mut SkBuff, force: bool) -> bool {
-        if !force && self.rmem.get() + skb.truesize() > self.rcvbuf as usize {
+        if !force && self.rmem.get() > self.rcvbuf as usize {
             return false;
         }
         skb.set_owner_r(&self.rmem);
@@ -228,6 +255,18 @@ impl Env for World {
 
     fn is_dead(&self) -> bool {
         self.dead
+    }
+
+    fn is_held(&self) -> bool {
+        !self.dead
+    }
+
+    fn urg_inline(&self) -> bool {
+        self.urg_inline
+    }
+
+    fn send_sigurg(&mut self) {
+        self.sigurg += 1;
     }
 
     fn shutdown(&self) -> Shutdown {

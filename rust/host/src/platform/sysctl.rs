@@ -26,6 +26,11 @@ macro_rules! settings {
         }
 
         impl Sysctl {
+            /// The largest receive buffer that a user may ask for (`net.core.rmem_max`), in bytes.
+            pub fn rmem_max(&self) -> u32 {
+                4 << 20
+            }
+
             $(
                 $(#[$doc])*
                 pub fn $name(&self) -> sysctl_value!($kind) {

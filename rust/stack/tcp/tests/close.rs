@@ -54,7 +54,7 @@ fn close__both_at_once() {
 fn close__unread_data_reset_the_peer() {
     let mut p = Pair::established(Wire::clean(), 1);
     p.a.write(b"hello");
-    while p.b.sock.inq() == 0 {
+    while p.b.sock.unread() == 0 {
         assert!(p.step());
     }
     p.b.world.dead = true;
@@ -108,6 +108,7 @@ fn close__reset_in_window_is_challenged() {
             flags: Flags::ACK,
             doff: 20,
             window: 0,
+            urg_ptr: 0,
             len: 0,
             opts: Options::default(),
         };

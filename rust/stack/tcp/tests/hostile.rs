@@ -114,7 +114,7 @@ fn window__taken_back_while_in_flight() {
 fn paws__old_segment_is_answered_and_dropped() {
     let mut p = Pair::established(Wire::clean(), 1);
     p.a.write(b"hello");
-    while p.b.sock.inq() == 0 {
+    while p.b.sock.unread() == 0 {
         assert!(p.step());
     }
     while p.step() && p.net.in_flight() > 0 {}

@@ -14,6 +14,7 @@ mod seqnum;
 mod states;
 mod timers;
 mod transfer;
+mod urgent;
 
 use super::*;
 use crate::platform::{
@@ -230,6 +231,8 @@ impl Pair {
                 let cfg = listen::ListenConfig {
                     sysctl: &self.b.world.sysctl,
                     rcvbuf: self.b.world.rcvbuf,
+                    rcvbuf_locked: false,
+                    window_clamp: 0,
                     mtu: self.b.world.mtu,
                     user_mss: 0,
                 };

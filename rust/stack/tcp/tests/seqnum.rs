@@ -61,7 +61,7 @@ proptest! {
             have[from..to].fill(true);
             let edge = have.iter().position(|b| !b).unwrap_or(have.len());
             prop_assert_eq!(h.sock.rcv_nxt.get(), at(edge));
-            prop_assert!(h.sock.inq() as usize + got.len() == edge);
+            prop_assert!(h.sock.unread() as usize + got.len() == edge);
             if reads {
                 got.extend(h.read(10_000).0);
                 prop_assert_eq!(got.len(), edge);

@@ -502,6 +502,8 @@ fn request() -> (listen::Request, Instant) {
     let cfg = listen::ListenConfig {
         sysctl: &Sysctl::default(),
         rcvbuf: 131_072,
+        rcvbuf_locked: false,
+        window_clamp: 0,
         mtu: 1500,
         user_mss: 0,
     };
@@ -559,7 +561,10 @@ fn listen__half_open_and_resets() {
         })
     };
     let near = listen::check_req(&mut req, &rst(IRS + 5), &Sysctl::default(), now);
-    assert!(matches!(near, listen::CheckReq::Drop(_)), "{near:?}");
+    assert!(matches!(near, listen::CheckReq::Ack(_)), "{near:?}");
+    // One challenge is enough for a while.
+    let again = listen::check_req(&mut req, &rst(IRS + 5), &Sysctl::default(), now);
+    assert!(matches!(again, listen::CheckReq::Drop(_)), "{again:?}");
     let exact = listen::check_req(&mut req, &rst(IRS + 1), &Sysctl::default(), now);
     assert!(
         matches!(exact, listen::CheckReq::Kill(None, _)),
@@ -583,19 +588,17 @@ fn listen__syn_ack_is_sent_six_times() {
 fn established__data_over_the_windows_edge() {
     let mut h = established();
     static BIG: [u8; 40_000] = [1; 40_000];
-    let window = h.sock.receive_window();
-    assert!(window < 80_000);
     // Into an empty queue it is taken, as Linux does.
     send!(h, A, seq IRS + 1, ack ISS + 1, data &BIG).unwrap();
     let nxt = h.sock.rcv_nxt.get();
     // Behind something that nobody has read yet it is not.
     let mut result = Ok(());
-    for _ in 0..3 {
+    for _ in 0..8 {
         let seq = h.sock.rcv_nxt.get();
         result = send!(h, A, seq seq, ack ISS + 1, data &BIG);
     }
     assert_eq!(dropped(result), DropReason::TcpInvalidEndSequence);
-    assert!(h.sock.rcv_nxt.get() - nxt <= window);
+    assert!(h.sock.rcv_nxt.get() - nxt <= h.world.rcvbuf);
     assert!(h.world.counted(Counter::BeyondWindow) > 0);
     done(h);
 }

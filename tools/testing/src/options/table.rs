@@ -51,7 +51,7 @@ pub const TABLE: &[Row] = rows! {
     SOL 7 "SO_SNDBUF" Tcp int!(50000), Set::Ok, Get::Is(100000), Done, "doubled, as on AF_INET";
     SOL 8 "SO_RCVBUF" Tcp int!(50000), Set::Ok, Get::Is(100000), Done, "doubled, as on AF_INET";
     SOL 9 "SO_KEEPALIVE" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
-    SOL 10 "SO_OOBINLINE" Tcp int!(1), Set::Ok, Get::Is(1), Done, "urgent data is not supported: nothing to inline";
+    SOL 10 "SO_OOBINLINE" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     SOL 11 "SO_NO_CHECK" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
     SOL 12 "SO_PRIORITY" Tcp int!(4), Set::Ok, Get::Is(4), Done, "";
     SOL 13 "SO_LINGER" Tcp &[1, 0, 0, 0, 5, 0, 0, 0], Set::Ok, Get::Ok, Done, "";
@@ -197,7 +197,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 33 "TCP_FASTOPEN_KEY" Tcp int!(0), Set::Err(c::EINVAL), Get::Ok, Refused(c::ENOPROTOOPT), "";
     TCP 34 "TCP_FASTOPEN_NO_COOKIE" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
     TCP 35 "TCP_ZEROCOPY_RECEIVE" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::EINVAL), Refused(c::ENOPROTOOPT), "";
-    TCP 36 "TCP_INQ" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
+    TCP 36 "TCP_INQ" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     TCP 37 "TCP_TX_DELAY" Tcp int!(0), Set::Ok, Get::Is(0), Refused(c::ENOPROTOOPT), "";
     TCP 38 "TCP_AO_ADD_KEY" Tcp int!(0), Set::Err(c::EINVAL), Get::Err(c::ENOPROTOOPT), Refused(c::ENOPROTOOPT), "";
     TCP 39 "TCP_AO_DEL_KEY" Tcp int!(0), Set::Err(c::EINVAL), Get::Err(c::ENOPROTOOPT), Refused(c::ENOPROTOOPT), "";
