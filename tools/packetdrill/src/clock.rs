@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The clock by which a script is judged: CLOCK_REALTIME, which also stamps captured packets.
+
+use uapi::c;
+
+use crate::script::Usec;
+
+/// Now, in microseconds.
+pub fn now() -> Usec {
+    let mut t: c::timespec = uapi::pod_zeroed();
+    // It cannot fail for this clock.
+    let _ = uapi::clock_gettime(c::CLOCK_REALTIME, &mut t);
+    t.tv_sec * 1_000_000 + t.tv_nsec / 1000
+}
+
+/// Sleeps until `time`.
+pub fn sleep_until(time: Usec) {
+    let deadline = c::timespec {
+        tv_sec: time.div_euclid(1_000_000),
+        tv_nsec: time.rem_euclid(1_000_000) * 1000,
+    };
+    while now() < time {
+        let _ = uapi::clock_nanosleep(c::CLOCK_REALTIME, c::TIMER_ABSTIME, &deadline, None);
+    }
+}
+
+/// Microseconds as the script writes them.
+pub fn seconds(t: Usec) -> String {
+    let sign = if t < 0 { "-" } else { "" };
+    let t = t.unsigned_abs();
+    format!("{sign}{}.{:06}", t / 1_000_000, t % 1_000_000)
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Names of constants that scripts use.
+
+use uapi::c;
+
+/// The value of a symbolic constant, an errno's included.
+pub fn value(name: &str) -> Option<i64> {
+    constant(name).or_else(|| errno(name).map(i64::from))
+}
+
+/// The number of an errno's name.
+pub fn errno(name: &str) -> Option<i32> {
+    // netlab knows the names by number; there are few enough to look through.
+    (1..=133).find(|e| netlab::ktap::errno_name(*e) == name)
+}
+
+macro_rules! constants {
+    ([$($libc:ident)*] [$($own:ident = $value:expr;)*]) => {
+        fn constant(name: &str) -> Option<i64> {
+            Some(match name {
+                $(stringify!($libc) => i64::from(c::$libc),)*
+                $(stringify!($own) => $value,)*
+                _ => return None,
+            })
+        }
+    };
+}
+
+constants! {
+    [
+        AF_INET AF_INET6 AF_UNSPEC PF_INET PF_INET6
+        SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK SOCK_CLOEXEC
+        IPPROTO_IP IPPROTO_IPV6 IPPROTO_ICMP IPPROTO_TCP IPPROTO_UDP
+        SOL_SOCKET SOL_IP SOL_IPV6 SOL_TCP
+        SO_REUSEADDR SO_REUSEPORT SO_KEEPALIVE SO_LINGER SO_SNDBUF SO_RCVBUF SO_SNDBUFFORCE
+        SO_RCVBUFFORCE SO_ERROR SO_MARK SO_ZEROCOPY SO_TIMESTAMP SO_TIMESTAMPNS SO_TIMESTAMPING
+        SO_OOBINLINE SO_RCVLOWAT SO_SNDLOWAT SO_RCVTIMEO SO_SNDTIMEO SO_PRIORITY SO_BUSY_POLL
+        SO_INCOMING_CPU SO_MAX_PACING_RATE SO_TYPE SO_PROTOCOL SO_DOMAIN SO_ACCEPTCONN SO_TXTIME
+        IP_TOS IP_TTL IP_MTU IP_MTU_DISCOVER IP_RECVERR IP_FREEBIND IP_TRANSPARENT IP_BIND_ADDRESS_NO_PORT
+        IP_PMTUDISC_DONT IP_PMTUDISC_WANT IP_PMTUDISC_DO IP_PMTUDISC_PROBE IP_RECVTOS
+        IPV6_RECVERR IPV6_V6ONLY IPV6_TCLASS IPV6_FREEBIND IPV6_MTU
+        TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2
+        TCP_DEFER_ACCEPT TCP_WINDOW_CLAMP TCP_INFO TCP_QUICKACK TCP_CONGESTION TCP_MD5SIG
+        TCP_USER_TIMEOUT TCP_FASTOPEN TCP_TIMESTAMP TCP_NOTSENT_LOWAT TCP_SAVE_SYN TCP_SAVED_SYN
+        TCP_FASTOPEN_CONNECT TCP_ULP TCP_THIN_LINEAR_TIMEOUTS TCP_THIN_DUPACK
+        MSG_OOB MSG_PEEK MSG_DONTROUTE MSG_CTRUNC MSG_TRUNC MSG_DONTWAIT MSG_EOR MSG_WAITALL
+        MSG_CONFIRM MSG_ERRQUEUE MSG_NOSIGNAL MSG_MORE MSG_FASTOPEN
+        SHUT_RD SHUT_WR SHUT_RDWR
+        F_GETFL F_SETFL F_GETFD F_SETFD FD_CLOEXEC
+        O_RDONLY O_WRONLY O_RDWR O_NONBLOCK O_CREAT O_TRUNC O_APPEND O_CLOEXEC
+        POLLIN POLLOUT POLLERR POLLHUP POLLNVAL POLLPRI POLLRDHUP POLLRDNORM POLLWRNORM
+        EPOLLIN EPOLLOUT EPOLLERR EPOLLHUP EPOLLPRI EPOLLRDHUP EPOLLRDNORM EPOLLWRNORM EPOLLET
+        EPOLLONESHOT EPOLLEXCLUSIVE EPOLL_CTL_ADD EPOLL_CTL_MOD EPOLL_CTL_DEL EPOLL_CLOEXEC
+        SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE
+        SOF_TIMESTAMPING_TX_HARDWARE SOF_TIMESTAMPING_TX_SOFTWARE SOF_TIMESTAMPING_RX_HARDWARE
+        SOF_TIMESTAMPING_RX_SOFTWARE SOF_TIMESTAMPING_SOFTWARE SOF_TIMESTAMPING_RAW_HARDWARE
+        SOF_TIMESTAMPING_OPT_ID SOF_TIMESTAMPING_TX_SCHED SOF_TIMESTAMPING_TX_ACK
+        SOF_TIMESTAMPING_OPT_CMSG SOF_TIMESTAMPING_OPT_TSONLY
+
+    ] [
+        NULL = 0;
+        MSG_ZEROCOPY = 0x400_0000;
+        TCP_QUEUE_SEQ = 21;
+        TCP_FASTOPEN_KEY = 33;
+        TCP_FASTOPEN_NO_COOKIE = 34;
+        TCP_ZEROCOPY_RECEIVE = 35;
+        TCP_INQ = 36;
+        TCP_CM_INQ = 36;
+        TCP_TX_DELAY = 37;
+        TCP_RTO_MAX_MS = 44;
+        TCP_RTO_MIN_US = 45;
+        TCP_DELACK_MAX_US = 46;
+        SCM_TIMESTAMPING = i64::from(c::SO_TIMESTAMPING);
+        SCM_TIMESTAMPNS = i64::from(c::SO_TIMESTAMPNS);
+        SCM_TSTAMP_SND = 0;
+        SCM_TSTAMP_SCHED = 1;
+        SCM_TSTAMP_ACK = 2;
+        SOF_TIMESTAMPING_OPT_STATS = 1 << 12;
+        SOF_TIMESTAMPING_OPT_ID_TCP = 1 << 16;
+        SO_EE_ORIGIN_NONE = 0;
+        SO_EE_ORIGIN_LOCAL = 1;
+        SO_EE_ORIGIN_ICMP = 2;
+        SO_EE_ORIGIN_ICMP6 = 3;
+        SO_EE_ORIGIN_TIMESTAMPING = 4;
+        SO_EE_ORIGIN_ZEROCOPY = 5;
+        SO_EE_CODE_ZEROCOPY_COPIED = 1;
+        SIOCINQ = c::FIONREAD as i64;
+        FIONREAD = c::FIONREAD as i64;
+        FIONBIO = c::FIONBIO as i64;
+        SIOCOUTQ = c::TIOCOUTQ as i64;
+        SIOCOUTQNSD = 0x894b;
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value__names_of_all_kinds() {
+        assert_eq!(value("SOL_TCP"), Some(6));
+        assert_eq!(value("EPOLLET"), Some(1 << 31));
+        assert_eq!(value("SCM_TIMESTAMPING"), Some(37));
+        assert_eq!(value("ENOMSG"), Some(i64::from(c::ENOMSG)));
+        assert_eq!(value("NO_SUCH_NAME"), None);
+    }
+}
