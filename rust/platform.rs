@@ -22,6 +22,7 @@ pub(crate) use crate::abstractions::rcu::{
     Rcu,
     RcuBox, //
 };
+pub(crate) use crate::abstractions::rtx_queue::RtxQueue;
 pub(crate) use crate::abstractions::skb_queue::{
     Cursor,
     SkbQueue, //

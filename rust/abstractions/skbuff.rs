@@ -472,6 +472,18 @@ impl SkBuff {
     #[inline]
     pub fn clone_for_xmit(&mut self) -> Option<Skb> {
         let p = self.as_ptr();
+        // A packet that waits for its acknowledgement has links where its clone has route and destructor.
+        // SAFETY: The buffer is live and exclusively ours; what the union holds is kept as it is and put
+        // back below. Null in its place is "no route, no destructor".
+        let links = unsafe {
+            core::mem::replace(
+                &mut (*p).__bindgen_anon_3.tcp_tsorted_anchor,
+                bindings::list_head {
+                    next: core::ptr::null_mut(),
+                    prev: core::ptr::null_mut(),
+                },
+            )
+        };
         let ptr = if self.cloned() {
             let headroom = self.headroom() as i32;
             // SAFETY: The buffer is live and keeps its pointers during the call.
@@ -480,6 +492,8 @@ impl SkBuff {
             // SAFETY: As above.
             unsafe { bindings::skb_clone(p, bindings::GFP_ATOMIC) }
         };
+        // SAFETY: As above: what was there before.
+        unsafe { (*p).__bindgen_anon_3.tcp_tsorted_anchor = links };
         // SAFETY: A new buffer has one reference, and it is ours; it stands in no list.
         let clone = unsafe { Skb::from_raw_or_null(ptr) }?;
         // A buffer in a tree has a link where the device stands, and it was copied.

@@ -282,6 +282,16 @@ counters! {
     TcpDsackRecv = "TcpExt", "TCPDSACKRecv";
     /// D-SACKs received for out-of-order data.
     TcpDsackOfoRecv = "TcpExt", "TCPDSACKOfoRecv";
+    /// D-SACKs that this side's retransmissions cannot have caused.
+    TcpDsackIgnoredDubious = "TcpExt", "TCPDSACKIgnoredDubious";
+    /// D-SACKs for data from before the present recovery.
+    TcpDsackIgnoredOld = "TcpExt", "TCPDSACKIgnoredOld";
+    /// D-SACKs while no recovery could be undone.
+    TcpDsackIgnoredNoUndo = "TcpExt", "TCPDSACKIgnoredNoUndo";
+    /// Fast recoveries without SACK that ended in a timeout.
+    TcpRenoRecoveryFail = "TcpExt", "TCPRenoRecoveryFail";
+    /// Fast recoveries with SACK that ended in a timeout.
+    TcpSackRecoveryFail = "TcpExt", "TCPSackRecoveryFail";
     /// Blocks of SACK options that are not plausible.
     TcpSackDiscard = "TcpExt", "TCPSACKDiscard";
     /// Connections aborted because data came after the user closed.

@@ -34,8 +34,14 @@ macro_rules! sysctls {
             /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for
             /// none, 31 for next to none.
             tcp_app_win: u8 = 31, sysctl_tcp_app_win;
+            /// 0: D-SACKs are not sent.
+            tcp_dsack: u8 = 1, sysctl_tcp_dsack;
+            /// 3 or 4: tail loss probes are sent.
+            tcp_early_retrans: u8 = 3, sysctl_tcp_early_retrans;
             /// An orphan waits that long for the peer's FIN.
             tcp_fin_timeout: ticks = Duration::from_secs(60), sysctl_tcp_fin_timeout;
+            /// 0: a timeout is never taken for spurious by F-RTO.
+            tcp_frto: u8 = 2, sysctl_tcp_frto;
             /// The least time between two answers to segments that may be forged; none if zero.
             tcp_invalid_ratelimit: ticks = Duration::from_millis(500), sysctl_tcp_invalid_ratelimit;
             /// Time between keepalive probes.
@@ -44,6 +50,10 @@ macro_rules! sysctls {
             tcp_keepalive_probes: u8 = 9, sysctl_tcp_keepalive_probes;
             /// Idle time before the first keepalive probe: RFC 9293, 3.8.4 wants at least two hours.
             tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
+            /// The largest degree of reordering that is believed, in segments.
+            tcp_max_reordering: i32 = 300, sysctl_tcp_max_reordering;
+            /// How long the shortest round trip counts, in seconds.
+            tcp_min_rtt_wlen: i32 = 300, sysctl_tcp_min_rtt_wlen;
             /// The smallest MSS we send by, options included, whatever the peer says: CVE-2019-11479.
             tcp_min_snd_mss: u32 = 48, sysctl_tcp_min_snd_mss;
             /// 0: receive buffers do not grow by themselves.
@@ -54,6 +64,10 @@ macro_rules! sysctls {
             tcp_pingpong_thresh: u8 = 1, sysctl_tcp_pingpong_thresh;
             /// Where round trips are shorter than that, receive buffers grow less.
             tcp_rcvbuf_low_rtt: micros = Duration::from_millis(1), sysctl_tcp_rcvbuf_low_rtt;
+            /// Bits: 2, RACK's reordering window does not grow; 4, three duplicates do not close it.
+            tcp_recovery: u8 = 1, sysctl_tcp_recovery;
+            /// Segments out of order that stand for a loss, at first.
+            tcp_reordering: i32 = 3, sysctl_tcp_reordering;
             /// Retransmissions after which the route is looked up anew (RFC 1122's R1).
             tcp_retries1: u8 = 3, sysctl_tcp_retries1;
             /// Retransmissions after which the connection is given up (RFC 1122's R2).
@@ -68,6 +82,8 @@ macro_rules! sysctls {
             tcp_rto_min_us: micros = crate::stack::tcp::RTO_MIN, sysctl_tcp_rto_min_us;
             /// 1: a window that was offered may be taken back.
             tcp_shrink_window: u8 = 0, sysctl_tcp_shrink_window;
+            /// 0: no selective acknowledgements.
+            tcp_sack: u8 = 1, sysctl_tcp_sack;
             /// 1: the congestion window decays while nothing is sent.
             tcp_slow_start_after_idle: u8 = 1, sysctl_tcp_slow_start_after_idle;
             /// 1: the urgent pointer names the last urgent byte, not the one behind it.

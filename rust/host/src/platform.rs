@@ -17,9 +17,11 @@ use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
+mod rtx_queue;
 mod shared;
 mod sysctl;
 
+pub use rtx_queue::{RtxQueue, SentOrder};
 pub use shared::{
     AllocError,
     Arc,
@@ -47,6 +49,8 @@ pub const MAX_FRAG_BYTES: usize = 17 * 32768;
 thread_local! {
     /// `Some(n)`: the allocation after `n` more successful ones fails, once.
     static FAIL_AFTER: RefCell<Option<u32>> = const { RefCell::new(None) };
+    /// The identity of the packet made last.
+    static LAST_ID: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Makes the `n`-th allocation from now fail on this thread (0: the next one).
@@ -77,6 +81,12 @@ pub fn may_alloc() -> bool {
     })
 }
 
+/// An identity that no other packet of this thread has.
+fn next_id() -> u64 {
+    LAST_ID.set(LAST_ID.get() + 1);
+    LAST_ID.get()
+}
+
 /// A packet buffer (`struct sk_buff`).
 #[derive(Debug)]
 pub struct SkBuff {
@@ -95,6 +105,8 @@ pub struct SkBuff {
     csum_partial: bool,
     /// The receive buffer that this packet is charged to.
     owner: Option<Rc<Cell<usize>>>,
+    /// Tells it from every other packet of this thread.
+    id: u64,
 }
 
 impl Drop for SkBuff {
@@ -144,6 +156,7 @@ impl Skb {
             csum_ok: false,
             csum_partial: false,
             owner: None,
+            id: next_id(),
         })))
     }
 
@@ -188,6 +201,7 @@ impl SkBuff {
             csum_ok: s.csum_ok,
             csum_partial: s.csum_partial,
             owner: None,
+            id: next_id(),
         })))
     }
 
@@ -645,5 +659,10 @@ impl SkbTree {
     /// Frees everything.
     pub fn clear(&mut self) {
         self.skbs.clear();
+    }
+
+    /// The packet with that identity.
+    fn find(&mut self, id: u64) -> Option<&mut SkBuff> {
+        self.skbs.iter_mut().find(|s| s.id == id).map(|s| &mut **s)
     }
 }

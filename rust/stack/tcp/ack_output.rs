@@ -4,7 +4,7 @@
 use super::{
     cong::Event,
     options::OutOptions,
-    output::Header,
+    output::{Burst, Header},
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Flags},
@@ -221,7 +221,7 @@ impl Sock {
             }
         }
         self.sync_mss(env);
-        if self.write_xmit(env, true, false) {
+        if self.write_xmit(env, true, Burst::All) {
             self.check_probe_timer(env.now());
         }
     }
@@ -270,7 +270,7 @@ impl Sock {
         let room = self.wnd_end().since(skb.tcp_cb().seq);
         let mss = u32::from(self.mss_cache);
         if skb.len() as u32 > room.min(mss) {
-            match self.fragment(env, &mut skb, room.min(mss)) {
+            match Self::fragment(env, &mut skb, room.min(mss)) {
                 Some(rest) => self.write_queue.push_front(rest),
                 None => {
                     self.write_queue.push_front(skb);
@@ -281,7 +281,7 @@ impl Sock {
         let cb = skb.tcp_cb_mut();
         cb.flags = cb.flags.and(Flags::PSH);
         match self.send_new(env, skb, mss) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(skb) => {
                 self.write_queue.push_front(skb);
                 Err(Errno::ENOMEM)
@@ -322,6 +322,12 @@ impl Sock {
         if seg.end_seq != seg.seq && seg.seq.before(self.rcv_nxt) {
             env.count(Counter::DelayedAckLost);
             self.enter_quickack_mode();
+            let end = if seg.end_seq.after(self.rcv_nxt) {
+                self.rcv_nxt
+            } else {
+                seg.end_seq
+            };
+            self.dsack_set(env, seg.seq, end);
         }
         self.send_ack(env);
     }

@@ -49,6 +49,7 @@ impl Sock {
         self.ts_offset = ts_offset;
         self.ts_ok = env.sysctl().tcp_timestamps() != 0;
         self.wscale_ok = env.sysctl().tcp_window_scaling() != 0;
+        self.sack_ok = env.sysctl().tcp_sack() != 0;
         self.snd_isn = super::SeqNum::new(isn);
         self.snd_una = self.snd_isn;
         self.snd_nxt = self.snd_isn;
@@ -214,6 +215,9 @@ impl Sock {
         self.retrans_out = 0;
         self.lost_out = 0;
         self.sacked_out = 0;
+        self.retransmit_hint = None;
+        self.tlp_high_seq = None;
+        self.pending = super::sock::Pending::Retrans;
         self.rto_at = None;
     }
 
@@ -251,6 +255,7 @@ impl Sock {
             user_timeout: self.user_timeout,
             linger2: self.linger2,
             no_fin_wait2: self.no_fin_wait2,
+            reordering: self.reordering,
             rto_min: self.rto_min,
             rto_max: self.rto_max,
             cong: self.cong.fresh(),

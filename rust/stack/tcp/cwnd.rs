@@ -95,6 +95,12 @@ impl Sock {
         self.cong.ssthresh(&ctx)
     }
 
+    /// The window after it turned out that the last reduction was for nothing.
+    pub(super) fn ca_undo_cwnd(&mut self, now: Instant) -> u32 {
+        let ctx = self.ca_ctx(now);
+        self.cong.undo_cwnd(&ctx)
+    }
+
     /// Tells the algorithm of an event.
     ///
     /// Mirrors [`tcp_ca_event`](srctree/include/net/tcp.h).
@@ -160,7 +166,7 @@ impl Sock {
     /// The threshold that the present window proves: what was sent in it got through.
     ///
     /// Mirrors [`tcp_current_ssthresh`](srctree/include/net/tcp.h).
-    fn current_ssthresh(&self) -> u32 {
+    pub(super) fn current_ssthresh(&self) -> u32 {
         if self.in_cwnd_reduction() {
             return self.snd_ssthresh;
         }

@@ -44,6 +44,7 @@ impl Sock {
         if !seg.end_seq.after(self.rcv_nxt) {
             // A duplicate: the sender missed our ACK (3.10.7.4: "send an ACK").
             env.count(Counter::DelayedAckLost);
+            self.dsack_set(env, seg.seq, seg.end_seq);
             self.out_of_window();
             return;
         }
@@ -56,6 +57,7 @@ impl Sock {
         }
         if seg.seq.before(self.rcv_nxt) {
             // The front is old, the rest is new: the reader skips what it has.
+            self.dsack_set(env, seg.seq, self.rcv_nxt);
             if window == 0 {
                 env.count(Counter::TcpZeroWindowDrop);
                 self.out_of_window();
@@ -111,6 +113,7 @@ impl Sock {
                 self.ack.quick = self.ack.quick.max(1);
                 self.ack_now = true;
             }
+            self.sack_remove();
         }
         self.data_ready(env);
     }
@@ -219,6 +222,10 @@ impl Sock {
         }
         let arrived = Arrived::new(&skb);
         self.measure_rcv_mss(env, seg, &arrived);
+        if self.sack_ok {
+            // Without SACK the window must not change: the ACK is to be a duplicate (RFC 5681, 2).
+            self.grow_window(env, &arrived, true);
+        }
         env.count(Counter::TcpOfoQueue);
         self.stats.rcv_ooopack = self.stats.rcv_ooopack.wrapping_add(1);
         let (seq, mut end) = (seg.seq, seg.end_seq);
@@ -228,18 +235,25 @@ impl Sock {
             if !end.after(bcb.end_seq) {
                 // All of it is there already.
                 env.count(Counter::TcpOfoMerge);
+                self.dsack_set(env, seq, end);
+                self.sack_new_ofo(seq, end);
                 return;
             }
             if bcb.seq == seq {
                 // Covers the older one wholly, which began at the same number.
+                env.count(Counter::TcpOfoMerge);
+                self.dsack_extend(env, bcb.seq, bcb.end_seq);
                 let _ = self.ooo.remove(seq);
+            } else if seq.before(bcb.end_seq) {
+                self.dsack_set(env, seq, bcb.end_seq);
             } else if bcb.end_seq == seq && !fin && !bcb.flags.has(Flags::FIN) {
                 // Follows it: one buffer instead of two.
                 match before.try_coalesce(skb) {
                     Ok(delta) => {
                         env.rmem_grow(delta);
                         before.tcp_cb_mut().end_seq = end;
-                        self.drop_covered(bcb.seq, end);
+                        self.drop_covered(env, bcb.seq, end);
+                        self.sack_new_ofo(seq, end);
                         return;
                     }
                     Err(back) => skb = back,
@@ -250,19 +264,26 @@ impl Sock {
             // The number was freed above; nothing else can hold it.
             end = dup.tcp_cb().end_seq;
         }
-        self.drop_covered(seq, end);
+        self.drop_covered(env, seq, end);
+        self.sack_new_ofo(seq, end);
     }
 
     /// Drops what lies wholly inside `[seq, end)` behind the segment at `seq`.
-    fn drop_covered(&mut self, seq: SeqNum, end: SeqNum) {
+    fn drop_covered<E: Env>(&mut self, env: &mut E, seq: SeqNum, end: SeqNum) {
         loop {
             let Some(next) = self.ooo.after(seq) else {
                 return;
             };
             let cb = *next.tcp_cb();
-            if cb.end_seq.after(end) {
+            if !end.after(cb.seq) {
                 return;
             }
+            if end.before(cb.end_seq) {
+                self.dsack_extend(env, cb.seq, end);
+                return;
+            }
+            self.dsack_extend(env, cb.seq, cb.end_seq);
+            env.count(Counter::TcpOfoMerge);
             let _ = self.ooo.remove(cb.seq);
         }
     }
@@ -271,6 +292,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_ofo_queue`](srctree/net/ipv4/tcp_input.c).
     fn ofo_queue<E: Env>(&mut self, env: &mut E) {
+        let dsack_high = self.rcv_nxt;
         loop {
             let Some(first) = self.ooo.first() else {
                 return;
@@ -282,6 +304,14 @@ impl Sock {
             let Some(skb) = self.ooo.pop_first() else {
                 return;
             };
+            if cb.seq.before(dsack_high) {
+                let end = if cb.end_seq.before(dsack_high) {
+                    cb.end_seq
+                } else {
+                    dsack_high
+                };
+                self.dsack_extend(env, cb.seq, end);
+            }
             if !cb.end_seq.after(self.rcv_nxt) {
                 continue;
             }
@@ -319,6 +349,9 @@ impl Sock {
         }
         if pruned {
             env.count(Counter::OfoPruned);
+            // The peer will see that what it was told of is missing (RFC 2018, 8): tell of nothing that
+            // may be gone.
+            self.selective_acks.clear();
         }
         pruned
     }

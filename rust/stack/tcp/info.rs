@@ -11,6 +11,7 @@ use crate::stack::{
 pub const INFO_LEN: usize = 280;
 
 const OPT_TIMESTAMPS: u8 = 1;
+const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
 /// Nothing limits the pacing rate (`~0UL`).
 const UNLIMITED: u64 = u64::MAX;
@@ -57,6 +58,9 @@ impl Sock {
         let mut options = 0;
         if self.ts_ok {
             options |= OPT_TIMESTAMPS;
+        }
+        if self.sack_ok {
+            options |= OPT_SACK;
         }
         if self.wscale_ok {
             options |= OPT_WSCALE;
@@ -107,7 +111,7 @@ impl Sock {
             self.snd_ssthresh,
             self.snd_cwnd,
             u32::from(self.advmss),
-            super::DUPTHRESH,
+            self.reordering,
             self.rcv_rtt_us >> 3,
             self.rcvq_space.space,
             self.stats.total_retrans,
@@ -122,7 +126,7 @@ impl Sock {
             self.stats.segs_out,
             self.stats.segs_in,
             notsent,
-            self.min_rtt_us,
+            self.min_rtt.get(),
             self.stats.data_segs_in,
             self.stats.data_segs_out,
         ]);
@@ -130,7 +134,14 @@ impl Sock {
         w.u64s(&[0, 0, 0, 0]);
         w.u32s(&[self.stats.delivered, 0]);
         w.u64s(&[self.stats.bytes_sent, self.stats.bytes_retrans]);
-        w.u32s(&[0, 0, self.stats.rcv_ooopack, self.snd_wnd, self.rcv_wnd, 0]);
+        w.u32s(&[
+            self.stats.dsack_dups,
+            self.reord_seen,
+            self.stats.rcv_ooopack,
+            self.snd_wnd,
+            self.rcv_wnd,
+            0,
+        ]);
         Info(w.bytes)
     }
 }

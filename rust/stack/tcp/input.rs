@@ -132,6 +132,7 @@ impl Sock {
         }
         self.snd_wnd = u32::from(seg.window);
         self.max_window = self.snd_wnd;
+        self.try_undo_spurious_syn(seg);
         self.ack(env, seg)?;
         self.take_syn(seg);
         self.replace_ts_first(env, seg);
@@ -147,6 +148,17 @@ impl Sock {
         }
         skb.consume();
         Ok(())
+    }
+
+    /// The SYN-ACK answers our first SYN, though we sent more: none was lost.
+    ///
+    /// Mirrors [`tcp_try_undo_spurious_syn`](srctree/net/ipv4/tcp_input.c).
+    fn try_undo_spurious_syn(&mut self, seg: &Segment) {
+        if let (Some(first), true) = (self.retrans_stamp, seg.opts.saw_tstamp) {
+            if self.undo_marker.is_some() && seg.opts.tsecr == self.tsval(first) {
+                self.undo_marker = None;
+            }
+        }
     }
 
     /// Takes over what the peer's SYN says.
@@ -167,6 +179,7 @@ impl Sock {
             }
         }
         self.ts_ok = self.ts_ok && seg.opts.saw_tstamp;
+        self.sack_ok = self.sack_ok && seg.opts.sack_perm;
         let mss = if seg.opts.mss == 0 {
             super::MSS_DEFAULT
         } else {
@@ -212,10 +225,12 @@ impl Sock {
     /// Mirrors [`tcp_init_transfer`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn init_transfer<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        if self.stats.total_retrans > 0 {
-            // RFC 6298, 5.7, and RFC 6928, 2: a lost SYN is a sign of congestion.
-            self.snd_cwnd = 1;
-        }
+        // RFC 6298, 5.7, and RFC 6928, 2: more than one lost SYN is a sign of congestion.
+        self.snd_cwnd = if self.stats.total_retrans > 1 && self.undo_marker.is_some() {
+            1
+        } else {
+            super::INIT_CWND
+        };
         self.ack.lrcvtime = now;
         self.lsndtime = now;
         self.retrans_stamp = None;
@@ -312,6 +327,8 @@ impl Sock {
         };
         self.snd_wl1 = seg.seq;
         self.max_window = self.snd_wnd;
+        // The SYN-ACK has arrived; no acknowledgement of a queued segment tells of it.
+        self.count_delivered(1);
         self.ack(env, seg)?;
         self.init_transfer(env);
         env.state_change();
@@ -446,8 +463,7 @@ impl Sock {
         let before = self.mss_cache;
         self.sync_mss(env);
         if self.mss_cache < before && self.packets_out != 0 {
-            let una = self.snd_una;
-            let _ = self.retransmit_skb(env, una, 1);
+            self.simple_retransmit(env);
         }
     }
 }

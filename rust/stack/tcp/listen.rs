@@ -65,6 +65,7 @@ pub struct Request {
     rcv_wscale: u8,
     wscale_ok: bool,
     ts_ok: bool,
+    sack_ok: bool,
     /// SYN-ACKs sent again by the timer.
     pub num_timeout: u8,
 }
@@ -144,6 +145,7 @@ pub fn conn_request(
         rcv_wscale: initial.rcv_wscale,
         wscale_ok,
         ts_ok,
+        sack_ok: seg.opts.sack_perm && cfg.sysctl.tcp_sack() != 0,
         num_timeout: 0,
     }
 }
@@ -161,6 +163,8 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
             None
         },
         tstamp: req.tstamp(now),
+        sack_perm: req.sack_ok,
+        ..OutOptions::default()
     };
     Header {
         seq: req.isn,
@@ -308,6 +312,7 @@ impl Sock {
             id: req.id,
             state: State::SynRecv,
             ts_ok: req.ts_ok,
+            sack_ok: req.sack_ok,
             wscale_ok: req.wscale_ok,
             snd_wscale: req.snd_wscale,
             rcv_wscale: req.rcv_wscale,
@@ -343,6 +348,7 @@ impl Sock {
             keepalive_time: parent.keepalive_time,
             keepalive_intvl: parent.keepalive_intvl,
             keepalive_probes: parent.keepalive_probes,
+            reordering: parent.reordering,
             rto_min: parent.rto_min,
             rto_max: parent.rto_max,
             user_timeout: parent.user_timeout,
@@ -357,6 +363,7 @@ impl Sock {
             // Karn: a SYN-ACK sent twice gives no sample.
             let us = (now.as_micros() as u32).wrapping_sub(req.sent_at);
             sock.rtt_estimator(us);
+            sock.update_rtt_min(env, us, false);
         }
         sock
     }

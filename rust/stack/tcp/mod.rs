@@ -20,8 +20,13 @@
 //! | `input` | which state takes a segment how | tcp_input.c |
 //! | `validate` | is the segment acceptable: PAWS, window, RFC 5961 | tcp_input.c |
 //! | `ack` | acknowledgements: the retransmission queue shrinks | tcp_input.c |
-//! | `recovery`, `rtt` | loss recovery, round-trip time | tcp_input.c |
+//! | `sacktag` | what SACK tells of the retransmission queue | tcp_input.c |
+//! | `recovery`, `undo` | loss recovery, and taking it back | tcp_input.c |
+//! | `rack`, `tlp` | what is lost by the time it was sent; probing for losses at the end | tcp_recovery.c, tcp_output.c |
+//! | `retransmit` | sending again | tcp_output.c |
 //! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
+//! | `rtt` | round-trip time | tcp_input.c |
+//! | `sack` | what we tell of data beyond a gap | tcp_input.c |
 //! | `data` | payload into the receive queue; out-of-order data | tcp_input.c |
 //! | `urgent` | the urgent mark, either way | tcp_input.c, tcp.c |
 //! | `recvmsg` | the receive queue to the user | tcp.c |
@@ -54,13 +59,25 @@ mod validate;
 
 mod ack;
 
+mod sacktag;
+
 mod recovery;
+
+mod undo;
+
+mod rack;
+
+mod tlp;
+
+mod retransmit;
 
 pub mod cong;
 
 mod cwnd;
 
 mod rtt;
+
+mod sack;
 
 mod data;
 
@@ -97,6 +114,10 @@ pub use recvmsg::{
     RecvFlags,
     RecvState,
     RecvStep, //
+};
+pub use sack::{
+    SackBlock,
+    SackList, //
 };
 pub use segment::Segment;
 pub use sendmsg::{
@@ -137,6 +158,8 @@ pub const ATO_MIN: Duration = Duration::from_millis(40);
 pub const TIMEWAIT_LEN: Duration = Duration::from_secs(60);
 /// The initial congestion window, in segments: RFC 6928.
 pub const INIT_CWND: u32 = 10;
+/// The threshold of slow start while nothing is known of the path (`TCP_INFINITE_SSTHRESH`).
+pub(crate) const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 /// Duplicate ACKs that stand for a loss: RFC 5681, 3.2.
 pub const DUPTHRESH: u32 = 3;
 /// The MSS where the peer names none: 3.7.1.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! TCP options (3.1, RFC 7323): parsed totally, written in Linux's order.
 
+use super::{
+    sack::{SackBlock, SackList},
+    seq::SeqNum, //
+};
 use crate::stack::wire::tcp::{
     self as wire,
     TcpOption, //
@@ -9,6 +13,8 @@ use crate::stack::wire::tcp::{
 const NOP: u8 = 1;
 const MSS: u8 = 2;
 const WSCALE: u8 = 3;
+const SACK_PERM: u8 = 4;
+const SACK: u8 = 5;
 const TIMESTAMP: u8 = 8;
 
 /// What the options of one segment say.
@@ -26,6 +32,8 @@ pub struct Options {
     pub tsval: u32,
     /// Our clock, echoed.
     pub tsecr: u32,
+    /// What the peer has received beyond a gap, as it stands there. Not on a SYN.
+    pub sacks: SackList,
 }
 
 /// `NOP NOP TS 10`: how every stack begins the options of a segment that carries just a timestamp.
@@ -72,6 +80,15 @@ impl Options {
                     opts.tsval = tsval;
                     opts.tsecr = tsecr;
                 }
+                TcpOption::Sack(blocks) if !syn => {
+                    opts.sacks.clear();
+                    for (start, end) in blocks {
+                        opts.sacks.push(SackBlock {
+                            start: SeqNum::new(start),
+                            end: SeqNum::new(end),
+                        });
+                    }
+                }
                 _ => {}
             }
         }
@@ -88,6 +105,10 @@ pub(super) struct OutOptions {
     pub(super) wscale: Option<u8>,
     /// Timestamp value and echo.
     pub(super) tstamp: Option<(u32, u32)>,
+    /// Whether to allow SACK.
+    pub(super) sack_perm: bool,
+    /// Blocks to tell of.
+    pub(super) sacks: SackList,
 }
 
 impl OutOptions {
@@ -100,15 +121,21 @@ impl OutOptions {
         }
         if self.tstamp.is_some() {
             n += 12;
+        } else if self.sack_perm {
+            n += 4;
         }
         if self.wscale.is_some() {
             n += 4;
         }
+        if !self.sacks.is_empty() {
+            n += 4 + 8 * usize::from(self.sacks.len());
+        }
         n
     }
 
-    /// Writes the options into exactly [`OutOptions::len`] bytes, in Linux's order: MSS, timestamp,
-    /// window scale, each padded in front with NOPs to four bytes.
+    /// Writes the options into exactly [`OutOptions::len`] bytes, in Linux's order: MSS, SACK permitted,
+    /// timestamp, window scale, SACK, each padded in front with NOPs to four bytes; SACK permitted
+    /// stands where the NOPs of the timestamp would.
     #[inline]
     pub(super) fn emit(&self, out: &mut [u8]) {
         let out = if self.mss != 0 {
@@ -120,12 +147,29 @@ impl OutOptions {
         let out = if let Some((val, ecr)) = self.tstamp {
             let [a, b, c, d] = val.to_be_bytes();
             let [e, f, g, h] = ecr.to_be_bytes();
-            put(out, [NOP, NOP, TIMESTAMP, 10, a, b, c, d, e, f, g, h])
+            let (x, y) = if self.sack_perm {
+                (SACK_PERM, 2)
+            } else {
+                (NOP, NOP)
+            };
+            put(out, [x, y, TIMESTAMP, 10, a, b, c, d, e, f, g, h])
+        } else if self.sack_perm {
+            put(out, [NOP, NOP, SACK_PERM, 2])
         } else {
             out
         };
-        if let Some(shift) = self.wscale {
-            put(out, [NOP, WSCALE, 3, shift]);
+        let out = if let Some(shift) = self.wscale {
+            put(out, [NOP, WSCALE, 3, shift])
+        } else {
+            out
+        };
+        if !self.sacks.is_empty() {
+            let len = self.sacks.len().wrapping_mul(8).wrapping_add(2);
+            let mut out = put(out, [NOP, NOP, SACK, len]);
+            for block in self.sacks.blocks() {
+                out = put(out, block.start.get().to_be_bytes());
+                out = put(out, block.end.get().to_be_bytes());
+            }
         }
     }
 }

@@ -4,12 +4,12 @@
 use super::{
     options::OutOptions,
     seq::SeqNum,
-    skb::{Cb, Flags, Marks},
+    skb::{Cb, Flags},
     sock::{Pending, Sock, State},
     HEADER_LEN,
     TSTAMP_ALIGNED, //
 };
-use crate::platform::Skb;
+use crate::platform::{SkBuff, Skb};
 use crate::stack::{
     counters::Counter,
     env::Env,
@@ -23,6 +23,17 @@ const CHECK_OFFSET: u16 = 16;
 const IP_HEADER_LEN: u32 = 20;
 /// With more segments than that at hand, sending is not put off (`tcp_max_tso_deferred_mss`).
 const MAX_DEFERRED_SEGS: u32 = 3;
+
+/// How much one call of [`Sock::write_xmit`] may send (`push_one`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Burst {
+    /// As much as the windows allow.
+    All,
+    /// One packet.
+    One,
+    /// One packet, whatever the congestion window says: a tail loss probe.
+    Probe,
+}
 
 impl Sock {
     /// Takes a new path MTU or GSO limit into account.
@@ -51,6 +62,29 @@ impl Sock {
         self.gso_segs = segs.clamp(1, u32::from(path.gso_max_segs.max(1))) as u16;
     }
 
+    /// Payload of a full segment that leaves now: SACK blocks that are to be told take room.
+    ///
+    /// Mirrors [`tcp_current_mss`](srctree/net/ipv4/tcp_output.c).
+    #[inline]
+    pub(super) fn current_mss(&self) -> u32 {
+        let mss = u32::from(self.mss_cache);
+        let blocks = u32::from(self.eff_sacks(self.tstamp_len()).len());
+        if blocks == 0 {
+            return mss;
+        }
+        mss.saturating_sub(4 + 8 * blocks).max(8)
+    }
+
+    /// Bytes that the timestamp option takes in every segment.
+    #[inline]
+    pub(super) fn tstamp_len(&self) -> usize {
+        if self.ts_ok {
+            TSTAMP_ALIGNED
+        } else {
+            0
+        }
+    }
+
     /// At most half of the largest window that the peer has offered, if that is small.
     ///
     /// Mirrors [`tcp_bound_to_half_wnd`](srctree/include/net/tcp.h).
@@ -73,7 +107,7 @@ impl Sock {
     #[inline]
     pub(super) fn send_mss<E: Env>(&mut self, env: &mut E) -> (u32, u32) {
         self.sync_mss(env);
-        let mss = u32::from(self.mss_cache);
+        let mss = self.current_mss();
         let goal = mss.saturating_mul(u32::from(self.gso_segs));
         let bound = self.bound_to_half_wnd(goal);
         (mss, if bound < goal { bound.max(mss) } else { goal })
@@ -150,24 +184,44 @@ impl Sock {
         len > limit.min(quota.saturating_mul(mss))
     }
 
-    /// Sends what may be sent of the write queue. With `push`, Nagle is not asked; with `one`, a
-    /// single packet goes. Returns whether data wait and nothing is in flight, so that nothing will
+    /// Whether the first segment of the write queue lies in the peer's window.
+    ///
+    /// Mirrors [`tcp_snd_wnd_test`](srctree/net/ipv4/tcp_output.c).
+    pub(super) fn send_head_fits(&self) -> bool {
+        let Some(skb) = self.write_queue.front() else {
+            return false;
+        };
+        let cb = skb.tcp_cb();
+        let mss = self.current_mss();
+        let end = if skb.len() as u32 > mss {
+            cb.seq.add(mss)
+        } else {
+            cb.end_seq
+        };
+        !end.after(self.wnd_end())
+    }
+
+    /// Sends what may be sent of the write queue. With `push`, Nagle is not asked. Returns whether data wait and nothing is in flight, so that nothing will
     /// clock them out: the peer's window must then be probed.
     ///
     /// Mirrors [`tcp_write_xmit`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn write_xmit<E: Env>(&mut self, env: &mut E, push: bool, one: bool) -> bool {
-        let mss = u32::from(self.mss_cache);
-        let mut sent = false;
+    pub(super) fn write_xmit<E: Env>(&mut self, env: &mut E, push: bool, burst: Burst) -> bool {
+        let mss = self.current_mss();
+        let one = burst != Burst::All;
+        let mut sent = 0u32;
         let mut cwnd_limited = false;
         loop {
             let is_tail = self.write_queue.len() == 1;
             let Some(skb) = self.write_queue.front() else {
                 break;
             };
-            let quota = self.cwnd_quota();
+            let mut quota = self.cwnd_quota();
             if quota == 0 {
-                cwnd_limited = true;
-                break;
+                if burst != Burst::Probe {
+                    cwnd_limited = true;
+                    break;
+                }
+                quota = 1;
             }
             let cb = *skb.tcp_cb();
             let len = skb.len() as u32;
@@ -195,7 +249,7 @@ impl Sock {
                 break;
             };
             if len > limit {
-                match self.fragment(env, &mut skb, limit) {
+                match Self::fragment(env, &mut skb, limit) {
                     Some(rest) => self.write_queue.push_front(rest),
                     None => {
                         self.write_queue.push_front(skb);
@@ -203,20 +257,29 @@ impl Sock {
                     }
                 }
             }
-            if let Err(skb) = self.send_new(env, skb, mss) {
-                self.write_queue.push_front(skb);
-                break;
+            match self.send_new(env, skb, mss) {
+                Ok(segs) => sent = sent.saturating_add(segs),
+                Err(skb) => {
+                    self.write_queue.push_front(skb);
+                    break;
+                }
             }
-            sent = true;
             if one {
                 break;
             }
         }
         cwnd_limited |= self.packets_in_flight() >= self.snd_cwnd;
-        if sent || cwnd_limited {
+        if sent != 0 || cwnd_limited {
             self.cwnd_validate(env, cwnd_limited);
         }
-        if sent {
+        if sent != 0 {
+            if self.in_cwnd_reduction() {
+                self.prr_out = self.prr_out.saturating_add(sent);
+            }
+            // One loss probe for each tail.
+            if burst != Burst::Probe {
+                let _ = self.schedule_loss_probe(env, false);
+            }
             return false;
         }
         self.packets_out == 0 && !self.write_queue.is_empty()
@@ -263,18 +326,19 @@ impl Sock {
         needed
     }
 
-    /// Sends one new segment (or GSO packet) and moves it to the retransmission queue. The segment
-    /// comes back when there is no memory for the clone.
+    /// Sends one new segment (or GSO packet) and moves it to the retransmission queue. Returns how many
+    /// segments it is; it comes back when there is no memory for the clone.
     pub(super) fn send_new<E: Env>(
         &mut self,
         env: &mut E,
         mut skb: Skb,
         mss: u32,
-    ) -> Result<(), Skb> {
+    ) -> Result<u32, Skb> {
         let len = skb.len() as u32;
         let now = env.now();
         let cb = skb.tcp_cb_mut();
         set_segs(cb, len, mss);
+        cb.delivered = self.stats.delivered;
         cb.sent_at = now.as_nanos();
         let cb = *cb;
         let Some(clone) = skb.clone_for_xmit() else {
@@ -294,7 +358,7 @@ impl Sock {
             // Two segments cannot begin at one number; if they did, the newer one must not be lost.
             env.wmem_uncharge(dup.truesize());
         }
-        Ok(())
+        Ok(cb.pcount())
     }
 
     /// Books a first transmission.
@@ -304,7 +368,7 @@ impl Sock {
         let prior = self.packets_out;
         self.snd_nxt = cb.end_seq;
         self.packets_out = self.packets_out.saturating_add(cb.pcount());
-        if prior == 0 || self.pending == Pending::Probe0 {
+        if prior == 0 || matches!(self.pending, Pending::Probe0 | Pending::LossProbe) {
             self.rearm_rto(env.now());
         }
         self.lsndtime = env.now();
@@ -313,7 +377,7 @@ impl Sock {
     /// Cuts `skb` behind its first `len` bytes; the rest is returned, charged, and stands nowhere yet.
     ///
     /// Mirrors [`tcp_fragment`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn fragment<E: Env>(&mut self, env: &mut E, skb: &mut Skb, len: u32) -> Option<Skb> {
+    pub(super) fn fragment<E: Env>(env: &mut E, skb: &mut SkBuff, len: u32) -> Option<Skb> {
         let before = skb.truesize();
         let mut rest = skb.split(len as usize)?;
         let cb = skb.tcp_cb_mut();
@@ -360,10 +424,13 @@ impl Sock {
                     None
                 },
                 tstamp,
+                sack_perm: self.sack_ok,
+                ..OutOptions::default()
             }
         } else {
             OutOptions {
                 tstamp,
+                sacks: self.eff_sacks(self.tstamp_len()),
                 ..OutOptions::default()
             }
         }
@@ -399,6 +466,10 @@ impl Sock {
         header
             .push(&mut skb, self.id, &opts)
             .ok_or(Errno::ENOBUFS)?;
+        if !opts.sacks.is_empty() {
+            // RFC 2883, 4: a D-SACK is told once.
+            self.dsack = None;
+        }
         // Also for one segment: the payload's memory may still say what an earlier, longer copy was.
         skb.set_gso_tcpv4(cb.gso_size, cb.pcount);
         if ack {
@@ -416,154 +487,6 @@ impl Sock {
         sent
     }
 
-    /// Retransmits the segment that begins at `seq`, at most `segs` full segments of it.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` while an earlier copy has not left this host, `ENOMEM`, or what the layers below say.
-    ///
-    /// Mirrors [`__tcp_retransmit_skb`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn retransmit_skb<E: Env>(
-        &mut self,
-        env: &mut E,
-        seq: SeqNum,
-        segs: u32,
-    ) -> Result<(), Errno> {
-        self.sync_mss(env);
-        let mss = u32::from(self.mss_cache);
-        let wnd_end = self.wnd_end();
-        let snd_una = self.snd_una;
-        let seq = seq.later(snd_una);
-        let Some(skb) = self.rtx_queue.at_or_before(seq) else {
-            return Err(Errno::EINVAL);
-        };
-        if skb.fclone_busy() {
-            return Err(Errno::EBUSY);
-        }
-        if skb.tcp_cb().seq.before(snd_una) {
-            self.trim_acked(env)?;
-        }
-        let Some(skb) = self.rtx_queue.at_or_before(seq) else {
-            return Err(Errno::EINVAL);
-        };
-        let cb = *skb.tcp_cb();
-        // A window that shrank: only the segment at its left edge may go, as a probe.
-        if !cb.seq.before(wnd_end) && cb.seq != snd_una {
-            return Err(Errno::EAGAIN);
-        }
-        let avail = if cb.seq.before(wnd_end) {
-            wnd_end.since(cb.seq)
-        } else {
-            mss
-        };
-        let limit = mss.saturating_mul(segs.max(1)).min(avail.max(1));
-        let len = skb.len() as u32;
-        if len > limit {
-            self.fragment_sent(env, cb.seq, limit)?;
-        }
-        let Some(skb) = self.rtx_queue.at_or_before(seq) else {
-            return Err(Errno::EINVAL);
-        };
-        let now = env.now();
-        let len = skb.len() as u32;
-        let cb = skb.tcp_cb_mut();
-        let old_pcount = cb.pcount();
-        if len > mss || cb.pcount > 1 {
-            set_segs(cb, len, mss);
-        }
-        let new = *cb;
-        let clone = skb.clone_for_xmit().ok_or(Errno::ENOMEM)?;
-        let cb = skb.tcp_cb_mut();
-        let first_time = !cb.marks.has(Marks::RETRANS);
-        cb.marks.set(Marks::RETRANS);
-        cb.marks.set(Marks::EVER_RETRANS);
-        cb.sent_at = now.as_nanos();
-        self.adjust_pcount(old_pcount, new.pcount(), new.marks);
-        if first_time {
-            self.retrans_out = self.retrans_out.saturating_add(new.pcount());
-        }
-        if self.retrans_stamp.is_none() {
-            self.retrans_stamp = Some(now);
-        }
-        self.stats.total_retrans = self.stats.total_retrans.wrapping_add(new.pcount());
-        self.stats.bytes_retrans = self.stats.bytes_retrans.wrapping_add(u64::from(len));
-        env.count(Counter::RetransSegs);
-        self.transmit(env, clone)
-    }
-
-    /// Cuts off what is acknowledged of the first sent segment: the peer took a part of it, and what
-    /// it has must not come again (a FIN behind old data is lost on some).
-    ///
-    /// Mirrors [`tcp_trim_head`](srctree/net/ipv4/tcp_output.c).
-    fn trim_acked<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
-        let una = self.snd_una;
-        let mss = u32::from(self.mss_cache);
-        let Some(skb) = self.rtx_queue.first_mut() else {
-            return Ok(());
-        };
-        let old = *skb.tcp_cb();
-        if !old.seq.before(una) || !una.before(old.end_seq) {
-            return Ok(());
-        }
-        let freed = skb
-            .trim_head(una.since(old.seq) as usize)
-            .ok_or(Errno::ENOMEM)?;
-        let len = skb.len() as u32;
-        let cb = skb.tcp_cb_mut();
-        // Still the first of the queue: nothing before `una` is in it.
-        cb.seq = una;
-        if old.pcount() > 1 {
-            set_segs(cb, len, mss);
-        }
-        let (new, marks) = (cb.pcount(), cb.marks);
-        self.adjust_pcount(old.pcount(), new, marks);
-        env.wmem_uncharge(freed);
-        Ok(())
-    }
-
-    /// Cuts a sent segment in the retransmission queue in two.
-    pub(super) fn fragment_sent<E: Env>(
-        &mut self,
-        env: &mut E,
-        seq: SeqNum,
-        len: u32,
-    ) -> Result<(), Errno> {
-        // Take it out, so that the queue and the counts may both be changed.
-        let Some(mut skb) = self.rtx_queue.remove(seq) else {
-            return Err(Errno::EINVAL);
-        };
-        let old = *skb.tcp_cb();
-        let rest = self.fragment(env, &mut skb, len);
-        let new = *skb.tcp_cb();
-        let reinsert = self.rtx_queue.insert(skb);
-        debug_assert!(reinsert.is_ok());
-        let Some(rest) = rest else {
-            return Err(Errno::ENOMEM);
-        };
-        let sum = new.pcount().saturating_add(rest.tcp_cb().pcount());
-        self.adjust_pcount(old.pcount(), sum, old.marks);
-        let reinsert = self.rtx_queue.insert(rest);
-        debug_assert!(reinsert.is_ok());
-        Ok(())
-    }
-
-    /// A sent segment counts as `new` segments instead of `old`.
-    ///
-    /// Mirrors [`tcp_adjust_pcount`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn adjust_pcount(&mut self, old: u32, new: u32, marks: Marks) {
-        let adjust = |n: &mut u32| *n = n.saturating_add(new).saturating_sub(old);
-        if old == new {
-            return;
-        }
-        adjust(&mut self.packets_out);
-        if marks.has(Marks::RETRANS) {
-            adjust(&mut self.retrans_out);
-        }
-        if marks.has(Marks::LOST) {
-            adjust(&mut self.lost_out);
-        }
-    }
-
     /// Sends what waits, as far as it may go, and arms the probe timer if nothing went.
     ///
     /// Mirrors [`__tcp_push_pending_frames`](srctree/net/ipv4/tcp_output.c).
@@ -573,7 +496,7 @@ impl Sock {
             return;
         }
         self.sync_mss(env);
-        if self.write_xmit(env, push, false) {
+        if self.write_xmit(env, push, Burst::All) {
             self.check_probe_timer(env.now());
         }
     }

@@ -6,16 +6,99 @@
 //! moment does not make the timeout too short.
 
 use super::sock::Sock;
-use crate::stack::time::Duration;
+use crate::stack::{
+    env::Env,
+    time::{Duration, Instant}, //
+};
+
+/// The shortest round trip of the last minutes, in microseconds: the three best samples of parts
+/// of that time, so that none has to be kept but those (Kathleen Nichols' windowed minimum).
+///
+/// Mirrors [`struct minmax`](srctree/lib/win_minmax.c)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MinRtt {
+    /// When, in milliseconds, and how short; the best one first.
+    best: (u32, u32),
+    second: (u32, u32),
+    third: (u32, u32),
+}
+
+impl MinRtt {
+    /// No sample yet.
+    pub(super) const fn new() -> MinRtt {
+        MinRtt {
+            best: (0, u32::MAX),
+            second: (0, u32::MAX),
+            third: (0, u32::MAX),
+        }
+    }
+
+    /// The shortest round trip in microseconds; `u32::MAX` if there is none.
+    #[inline]
+    pub(super) fn get(&self) -> u32 {
+        self.best.1
+    }
+
+    /// Takes a sample of `us` microseconds; older ones count for `wlen` milliseconds.
+    ///
+    /// Mirrors [`minmax_running_min`](srctree/lib/win_minmax.c)
+    pub(super) fn update(&mut self, now: Instant, us: u32, wlen: u32) {
+        let val = (now.as_millis_u32(), us);
+        let since = |s: (u32, u32)| val.0.wrapping_sub(s.0);
+        if us <= self.best.1 || since(self.third) > wlen {
+            *self = MinRtt {
+                best: val,
+                second: val,
+                third: val,
+            };
+            return;
+        }
+        if us <= self.second.1 {
+            self.second = val;
+            self.third = val;
+        } else if us <= self.third.1 {
+            self.third = val;
+        }
+        let age = since(self.best);
+        if age > wlen {
+            // The best one is too old: the next ones move up.
+            self.best = self.second;
+            self.second = self.third;
+            self.third = val;
+            if since(self.best) > wlen {
+                self.best = self.second;
+                self.second = self.third;
+            }
+        } else if self.second.0 == self.best.0 && age > wlen / 4 {
+            self.second = val;
+            self.third = val;
+        } else if self.third.0 == self.second.0 && age > wlen / 2 {
+            self.third = val;
+        }
+    }
+}
 
 impl Sock {
+    /// Takes a sample for the shortest round trip. One whose acknowledgement may have been put off counts
+    /// only if it is shorter.
+    ///
+    /// Mirrors [`tcp_update_rtt_min`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    pub(super) fn update_rtt_min<E: Env>(&mut self, env: &E, us: u32, delayed: bool) {
+        if delayed && us > self.min_rtt.get() {
+            return;
+        }
+        let wlen = env.sysctl().tcp_min_rtt_wlen().unsigned_abs().min(86_400);
+        self.min_rtt
+            .update(env.now(), us.max(1), wlen.saturating_mul(1000));
+    }
+
     /// Takes a sample of `us` microseconds. Karn's rule is the caller's: no sample of a retransmitted
     /// segment without a timestamp.
     ///
     /// RFC 6298, 2.2 and 2.3. Mirrors [`tcp_rtt_estimator`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn rtt_estimator(&mut self, us: u32) {
         let sample = us.clamp(1, 1 << 27);
-        self.min_rtt_us = self.min_rtt_us.min(sample);
         let rto_min = self.rto_min.as_micros() as u32;
         if self.srtt_us == 0 {
             // 2.2: SRTT <- R, RTTVAR <- R/2.
@@ -62,5 +145,43 @@ impl Sock {
         let us = u64::from(self.srtt_us >> 3) + u64::from(self.rttvar_us);
         let rto = Duration::from_micros(us);
         self.rto = rto.min(self.rto_max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO.plus(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn update__the_shortest_counts() {
+        let mut m = MinRtt::new();
+        for (ms, us) in [(1, 500), (2, 300), (3, 900)] {
+            m.update(at(ms), us, 300_000);
+        }
+        assert_eq!(m.get(), 300);
+    }
+
+    #[test]
+    fn update__forgets_after_five_minutes() {
+        let mut m = MinRtt::new();
+        m.update(at(1000), 100, 300_000);
+        for s in 1..=300 {
+            m.update(at(1000 + s * 1000), 400, 300_000);
+        }
+        assert_eq!(m.get(), 100);
+        m.update(at(302_000), 400, 300_000);
+        assert_eq!(m.get(), 400);
+    }
+
+    #[test]
+    fn update__after_a_long_silence_the_new_one_counts() {
+        let mut m = MinRtt::new();
+        m.update(at(1000), 100, 300_000);
+        m.update(at(10_000_000), 700, 300_000);
+        assert_eq!(m.get(), 700);
     }
 }

@@ -2,6 +2,7 @@
 //! User data into the write queue.
 
 use super::{
+    output::Burst,
     skb::{Cb, Flags},
     sock::{Sock, State}, //
 };
@@ -187,7 +188,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_push_one`](srctree/net/ipv4/tcp_output.c).
     fn push_one<E: Env>(&mut self, env: &mut E) {
-        let _ = self.write_xmit(env, false, true);
+        let _ = self.write_xmit(env, false, Burst::One);
     }
 
     /// The end of a sendmsg: sends what is queued, as Nagle, TCP_CORK and MSG_MORE allow.

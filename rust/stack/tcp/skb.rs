@@ -11,12 +11,16 @@ pub use crate::stack::wire::tcp::Flags;
 pub struct Marks(u8);
 
 impl Marks {
-    /// A retransmission of it is in flight.
+    /// The peer has told by SACK that it has it (`TCPCB_SACKED_ACKED`).
+    pub const SACKED: Marks = Marks(0x01);
+    /// A retransmission of it is in flight (`TCPCB_SACKED_RETRANS`).
     pub const RETRANS: Marks = Marks(0x02);
     /// It is taken to be lost.
     pub const LOST: Marks = Marks(0x04);
     /// It was retransmitted at least once (Karn: gives no RTT sample).
     pub const EVER_RETRANS: Marks = Marks(0x80);
+    /// It was retransmitted, whether that is still in flight or not (`TCPCB_RETRANS`).
+    pub const RETRANS_ONCE: Marks = Marks(0x82);
 
     /// Whether any of `other`'s marks is set.
     #[inline]
@@ -64,7 +68,9 @@ pub struct Cb {
     /// Sent: 1 if no later data may be joined to it (MSG_EOR).
     pub eor: u8,
     /// Keeps the layout free of implicit padding.
-    pub reserved: [u8; 5],
+    pub reserved: u8,
+    /// Sent: segments that had been delivered when it was sent (`tx.delivered`).
+    pub delivered: u32,
 }
 
 impl Cb {

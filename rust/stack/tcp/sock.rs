@@ -3,11 +3,14 @@
 
 use super::{
     cong::Algorithm,
+    rack::Rack,
+    rtt::MinRtt,
+    sack::{SackBlock, SackList},
     seq::SeqNum,
     urgent::Urgent,
     window::DEFAULT_SCALING_RATIO, //
 };
-use crate::platform::{SkbQueue, SkbTree, Sysctl};
+use crate::platform::{RtxQueue, SkbQueue, SkbTree, Sysctl};
 use crate::stack::{
     env::Env,
     errno::Errno,
@@ -83,6 +86,10 @@ pub(super) enum Pending {
     Retrans,
     /// The peer's window is closed and must be probed.
     Probe0,
+    /// Segments that are late will be lost (RFC 8985, 6.3).
+    ReoTimeout,
+    /// The end of a flight is not acknowledged: a tail loss probe (RFC 8985, 7).
+    LossProbe,
 }
 
 /// The receiver's delayed-ACK machine (`icsk_ack`).
@@ -138,6 +145,10 @@ pub(super) struct Stats {
     pub(super) total_retrans: u32,
     pub(super) delivered: u32,
     pub(super) rcv_ooopack: u32,
+    /// Segments ever taken for lost.
+    pub(super) lost: u32,
+    /// Segments that D-SACKs told of.
+    pub(super) dsack_dups: u32,
 }
 
 /// A connection: everything that RFC 9293 calls the TCB, and the queues.
@@ -151,6 +162,7 @@ pub struct Sock {
     pub state: State,
     pub(super) ca_state: CaState,
     pub(super) ts_ok: bool,
+    pub(super) sack_ok: bool,
     pub(super) wscale_ok: bool,
     pub(super) snd_wscale: u8,
     pub(super) rcv_wscale: u8,
@@ -181,6 +193,10 @@ pub struct Sock {
     pub(super) delack_at: Option<Instant>,
     pub(super) receive_queue: SkbQueue,
     pub(super) ooo: SkbTree,
+    /// What lies beyond gaps, as the next ACK tells it.
+    pub(super) selective_acks: SackList,
+    /// What came twice, for the next ACK.
+    pub(super) dsack: Option<SackBlock>,
 
     // Sending.
     pub(super) snd_una: SeqNum,
@@ -211,9 +227,10 @@ pub struct Sock {
     pub(super) packets_out: u32,
     pub(super) retrans_out: u32,
     pub(super) lost_out: u32,
-    /// Duplicate ACKs stand for segments that left the network (RFC 5681's inflation).
+    /// Segments that the peer has beyond a gap; without SACK every duplicate ACK stands for one
+    /// (RFC 5681's inflation).
     pub(super) sacked_out: u32,
-    pub(super) rtx_queue: SkbTree,
+    pub(super) rtx_queue: RtxQueue,
     pub(super) write_queue: SkbQueue,
     pub(super) rto_at: Option<Instant>,
     pub(super) pending: Pending,
@@ -242,20 +259,44 @@ pub struct Sock {
     pub(super) snd_cwnd_used: u32,
     /// When the window was last used in full, or judged for not being so.
     pub(super) snd_cwnd_stamp: Instant,
+    /// SND.NXT when the present state of recovery began (RFC 6582's `recover`).
     pub(super) high_seq: SeqNum,
-    /// A partial acknowledgement has been seen in this fast recovery: the timer runs on (RFC 6582, 4).
-    pub(super) impatient: bool,
-    /// `high_seq` is the end of a recovery that is not over (RFC 6582's `recover`).
-    pub(super) recover_valid: bool,
-    /// Where an RTO's retransmissions have got to.
-    pub(super) retransmit_nxt: SeqNum,
+    /// Where to look for the next segment to send again.
+    pub(super) retransmit_hint: Option<SeqNum>,
+    /// The number after the highest byte that SACK told of; meaningful while `sacked_out` is not 0.
+    pub(super) highest_sack: SeqNum,
+    /// The blocks that the last SACK told.
+    pub(super) recv_sack_cache: SackList,
+    pub(super) rack: Rack,
+    /// How many segments late the network has been seen to deliver.
+    pub(super) reordering: u32,
+    /// How often.
+    pub(super) reord_seen: u32,
+    /// SND.NXT when a tail loss probe was sent; `None` if none is outstanding.
+    pub(super) tlp_high_seq: Option<SeqNum>,
+    /// That probe was a retransmission.
+    pub(super) tlp_retrans: bool,
+    /// Whether the last timeout may have been spurious (RFC 5682).
+    pub(super) frto: bool,
+    /// The peer took back what SACK had told.
+    pub(super) is_sack_reneg: bool,
+    /// SND.UNA when the reduction began that can be undone.
+    pub(super) undo_marker: Option<SeqNum>,
+    /// Retransmissions that D-SACK has not told of; below 0 before the first.
+    pub(super) undo_retrans: i32,
+    /// The threshold before the reduction; 0 if it must not be undone.
+    pub(super) prior_ssthresh: u32,
+    /// The window before it.
     pub(super) prior_cwnd: u32,
+    /// Segments delivered and sent since it began (RFC 6937).
+    pub(super) prr_delivered: u32,
+    pub(super) prr_out: u32,
     pub(super) srtt_us: u32,
     pub(super) mdev_us: u32,
     pub(super) mdev_max_us: u32,
     pub(super) rttvar_us: u32,
     pub(super) rtt_seq: SeqNum,
-    pub(super) min_rtt_us: u32,
+    pub(super) min_rtt: MinRtt,
     pub(super) rto: Duration,
     /// The bounds of `rto`, as the namespace had them when the socket was made.
     pub(super) rto_min: Duration,
@@ -311,6 +352,7 @@ impl Sock {
             state: State::Close,
             ca_state: CaState::Open,
             ts_ok: false,
+            sack_ok: false,
             wscale_ok: false,
             snd_wscale: 0,
             rcv_wscale: 0,
@@ -343,6 +385,8 @@ impl Sock {
             delack_at: None,
             receive_queue: SkbQueue::new(),
             ooo: SkbTree::new(),
+            selective_acks: SackList::default(),
+            dsack: None,
             snd_una: SeqNum::default(),
             snd_nxt: SeqNum::default(),
             write_seq: SeqNum::default(),
@@ -364,14 +408,14 @@ impl Sock {
             retrans_out: 0,
             lost_out: 0,
             sacked_out: 0,
-            rtx_queue: SkbTree::new(),
+            rtx_queue: RtxQueue::new(),
             write_queue: SkbQueue::new(),
             rto_at: None,
             pending: Pending::Retrans,
             lsndtime: Instant::ZERO,
             ts_offset: 0,
             snd_cwnd: super::INIT_CWND,
-            snd_ssthresh: u32::MAX >> 1,
+            snd_ssthresh: super::INFINITE_SSTHRESH,
             snd_cwnd_clamp: u32::MAX,
             cwnd_limited: false,
             max_packets_out: 0,
@@ -384,16 +428,28 @@ impl Sock {
             snd_cwnd_used: 0,
             snd_cwnd_stamp: Instant::ZERO,
             high_seq: SeqNum::default(),
-            recover_valid: false,
-            impatient: false,
-            retransmit_nxt: SeqNum::default(),
+            retransmit_hint: None,
+            highest_sack: SeqNum::default(),
+            recv_sack_cache: SackList::default(),
+            rack: Rack::new(),
+            reordering: super::DUPTHRESH,
+            reord_seen: 0,
+            tlp_high_seq: None,
+            tlp_retrans: false,
+            frto: false,
+            is_sack_reneg: false,
+            undo_marker: None,
+            undo_retrans: -1,
+            prior_ssthresh: 0,
             prior_cwnd: 0,
+            prr_delivered: 0,
+            prr_out: 0,
             srtt_us: 0,
             mdev_us: 1_000_000,
             mdev_max_us: 0,
             rttvar_us: 0,
             rtt_seq: SeqNum::default(),
-            min_rtt_us: u32::MAX,
+            min_rtt: MinRtt::new(),
             rto: super::TIMEOUT_INIT,
             rto_min: super::RTO_MIN,
             rto_max: super::RTO_MAX,
@@ -431,6 +487,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_init_sock`](srctree/net/ipv4/tcp.c).
     pub fn init(&mut self, sysctl: &Sysctl) {
+        self.reordering = sysctl.tcp_reordering().max(1).unsigned_abs();
         self.rto_min = sysctl.tcp_rto_min_us();
         self.rto_max = sysctl.tcp_rto_max_ms();
     }

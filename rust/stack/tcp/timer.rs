@@ -4,6 +4,8 @@
 //! | deadline | meaning | set by |
 //! |---|---|---|
 //! | `rto_at`, `Pending::Retrans` | sent data must have been acknowledged (RFC 6298) | sending, ACKs |
+//! | `rto_at`, `Pending::LossProbe` | the tail of a flight may be lost (RFC 8985, 7) | sending, ACKs |
+//! | `rto_at`, `Pending::ReoTimeout` | what is late is lost (RFC 8985, 6.3) | ACKs with SACK |
 //! | `rto_at`, `Pending::Probe0` | a closed window must be asked about (3.8.6.1) | a stalled write queue |
 //! | `delack_at` | an owed ACK must leave (3.8.6.3) | data |
 //! | `keep_at` | keepalive (3.8.4) | SO_KEEPALIVE |
@@ -11,7 +13,7 @@
 //! Whoever calls [`Sock::on_timer`] may be late or early: only what is due happens.
 
 use super::{
-    sock::{Pending, Sock, State},
+    sock::{CaState, Pending, Sock, State},
     ATO_MIN,
     DELACK_MAX, //
 };
@@ -22,6 +24,10 @@ use crate::stack::{
     errno::Errno,
     time::{Duration, Instant}, //
 };
+
+/// How soon a retransmission is tried again that a queue of this host refused
+/// (`TCP_RESOURCE_PROBE_INTERVAL`).
+const RESOURCE_PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Sock {
     /// Does what is due at `env.now()`.
@@ -38,6 +44,8 @@ impl Sock {
             match self.pending {
                 Pending::Retrans => self.retransmit_timer(env),
                 Pending::Probe0 => self.probe_timer(env),
+                Pending::ReoTimeout => self.rack_reo_timeout(env),
+                Pending::LossProbe => self.send_loss_probe(env),
             }
         }
         if due(self.keep_at) {
@@ -93,18 +101,35 @@ impl Sock {
         } else if self.write_timeout(env) {
             return;
         }
+        env.count(Counter::TcpTimeouts);
+        if self.retransmits == 0 {
+            self.count_failure(env);
+        }
         self.enter_loss(env);
         self.retransmits = self.retransmits.saturating_add(1);
-        if self.retransmit_skb(env, self.snd_una, 1).is_ok() {
-            if let Some(skb) = self.rtx_queue.first() {
-                self.retransmit_nxt = skb.tcp_cb().end_seq;
-            }
-            // 5.5: "The host MUST set RTO <- RTO * 2".
-            self.backoff = self.backoff.saturating_add(1);
-        }
-        // 5.6. A local failure is tried again after the same time, without backing off.
+        let sent = self.retransmit_skb(env, self.snd_una, 1);
         self.pending = Pending::Retrans;
+        if matches!(sent, Err(Errno::ENOBUFS | Errno::EBUSY)) {
+            // This host's own queues are full: try again soon, without backing off.
+            self.rto_at = Some(now.plus(RESOURCE_PROBE_INTERVAL));
+            return;
+        }
+        // 5.5: "The host MUST set RTO <- RTO * 2".
+        self.backoff = self.backoff.saturating_add(1);
+        // 5.6.
         self.rto_at = Some(now.plus(self.backed_off_rto()));
+    }
+
+    /// A recovery ends in a timeout: which.
+    fn count_failure<E: Env>(&self, env: &mut E) {
+        env.count(match (self.ca_state, self.sack_ok) {
+            (CaState::Recovery, true) => Counter::TcpSackRecoveryFail,
+            (CaState::Recovery, false) => Counter::TcpRenoRecoveryFail,
+            (CaState::Loss, _) => Counter::TcpLossFailures,
+            (CaState::Disorder, true) => Counter::TcpSackFailures,
+            (CaState::Disorder, false) => Counter::TcpRenoFailures,
+            _ => return,
+        });
     }
 
     /// Gives the connection up if it has been retransmitting for too long. Returns whether it did.
