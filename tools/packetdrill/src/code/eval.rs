@@ -71,8 +71,9 @@ fn tokens(text: &str) -> Result<Vec<Token>> {
     let mut depth = 0usize;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if let Some(tail) = rest.strip_prefix("\\\n") {
-            rest = tail;
+        if c == '\\' && rest[1..].lines().next().is_none_or(|l| l.trim().is_empty()) {
+            // The line goes on in the next one, if there is one.
+            rest = &rest[rest.find('\n').map_or(rest.len(), |end| end + 1)..];
         } else if c == '\n' || c == ';' {
             if depth == 0 {
                 out.push(Token::End);
@@ -444,7 +445,7 @@ mod tests {
             run_with("assert x == 1460 // 100 - 2 # a comment\nassert x"),
             Ok(())
         );
-        assert_eq!(run_with("assert x == \\\n 12;"), Ok(()));
+        assert_eq!(run_with("assert x == \\\n 12;\\"), Ok(()));
         assert_eq!(run_with("y = 0x7fffffff\nassert y > x"), Ok(()));
     }
 

@@ -18,15 +18,12 @@ use crate::sys::Arg;
 
 /// Bytes of a `struct virtio_net_hdr`, which precedes each packet.
 const VNET_HDR: usize = 10;
-const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
 const VIRTIO_NET_HDR_GSO_TCPV4: u8 = 1;
 /// Checksums and segmentation that the device does, so that the stack hands over large packets.
 const TUN_F_CSUM: i64 = 1;
 const TUN_F_TSO4: i64 = 2;
 const TUN_F_TSO6: i64 = 4;
 const TUN_F_TSO_ECN: i64 = 8;
-/// Where the TCP checksum stands in the TCP header.
-const CHECKSUM_AT: usize = 16;
 
 /// A tun device of this process.
 pub struct Tun {
@@ -91,25 +88,14 @@ impl AsRawFd for Tun {
 }
 
 /// Fills the header in if `frame` holds a TCP segment with more payload than `mss`.
+///
+/// Nothing is said of the headers' length nor of a checksum to be made: the kernel would then lay the
+/// packet out in memory in another way, and a receive window depends on how much memory packets take.
 fn mark_gso(frame: &mut [u8], mss: u16) {
-    let Some(seen) = wire::parse(&frame[VNET_HDR..]) else {
-        return;
-    };
-    let payload = seen.packet.tcp().map_or(0, |tcp| tcp.len);
-    if payload <= u32::from(mss) {
-        return;
+    let segment = wire::parse(&frame[VNET_HDR..]);
+    let payload = segment.and_then(|seen| seen.packet.tcp().map(|tcp| tcp.len));
+    if payload.is_some_and(|len| len > u32::from(mss)) {
+        frame[1] = VIRTIO_NET_HDR_GSO_TCPV4;
+        frame[4..6].copy_from_slice(&mss.to_ne_bytes());
     }
-    let tcp = VNET_HDR + wire::HEADER_LEN;
-    let headers = frame.len() - VNET_HDR - payload as usize;
-    // The receiver takes the checksum for good if it is said to be yet to do; then the field holds the
-    // pseudo header's.
-    let pseudo = wire::pseudo(*seen.src.ip(), *seen.dst.ip(), frame.len() - tcp);
-    let sum = !netlab::frame::checksum(&[&pseudo]);
-    frame[tcp + CHECKSUM_AT..tcp + CHECKSUM_AT + 2].copy_from_slice(&sum.to_be_bytes());
-    frame[0] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    frame[1] = VIRTIO_NET_HDR_GSO_TCPV4;
-    frame[2..4].copy_from_slice(&(headers as u16).to_ne_bytes());
-    frame[4..6].copy_from_slice(&mss.to_ne_bytes());
-    frame[6..8].copy_from_slice(&(wire::HEADER_LEN as u16).to_ne_bytes());
-    frame[8..10].copy_from_slice(&(CHECKSUM_AT as u16).to_ne_bytes());
 }

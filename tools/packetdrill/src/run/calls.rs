@@ -24,6 +24,7 @@ use crate::connection::Connection;
 use crate::connection::Role;
 use crate::script::Call;
 use crate::script::Event;
+use crate::script::Expr;
 use crate::script::Usec;
 use crate::sys;
 
@@ -55,6 +56,14 @@ fn make(mut prepared: Prepared) -> Outcome {
     }
 }
 
+/// The descriptor that a call is about.
+fn first_fd(call: &Call) -> Option<i32> {
+    match call.args.first() {
+        Some(Expr::Int(fd)) => Some(*fd as i32),
+        _ => None,
+    }
+}
+
 /// Whether a thread of this process sleeps in the kernel.
 fn sleeps(tid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
@@ -68,6 +77,12 @@ fn sleeps(tid: i32) -> bool {
 impl Run<'_> {
     /// Makes a call of the script.
     pub(super) fn call(&mut self, event: &Event, call: &Call, due: &Due) -> Result<()> {
+        let remote = self.remote;
+        if call.name == "connect" && !call::disconnects(call) {
+            if let Some(connection) = self.of_fd(first_fd(call)).filter(|c| c.disconnected) {
+                connection.reconnect(remote);
+            }
+        }
         let prepared = match self.prepare(call) {
             // The call under way may be the one that makes the descriptor.
             Err(e) if e.is::<NoSuchFd>() && self.blocked.is_some() => {
@@ -204,10 +219,7 @@ impl Run<'_> {
             self.fds.insert(*script, *live);
         }
         let made = effects.fds.first().map(|(script, _)| *script);
-        let first = match call.args.first() {
-            Some(crate::script::Expr::Int(fd)) => Some(*fd as i32),
-            _ => None,
-        };
+        let first = first_fd(call);
         match call.name.as_str() {
             "socket" => {
                 let mut local = self.local;
@@ -231,7 +243,7 @@ impl Run<'_> {
             }
             "connect" if outcome.result.is_ok() && call::disconnects(call) => {
                 if let Some(connection) = self.of_fd(first) {
-                    connection.disconnect();
+                    connection.disconnected = true;
                 }
             }
             "accept" => {
