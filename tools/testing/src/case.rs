@@ -163,6 +163,12 @@ impl Case {
         self
     }
 
+    /// Over loopback only.
+    pub const fn lo(mut self) -> Case {
+        self.links = LO;
+        self
+    }
+
     /// Over a link of its own.
     pub const fn fresh(mut self) -> Case {
         self.fresh = true;

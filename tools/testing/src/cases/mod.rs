@@ -7,6 +7,7 @@ mod connect;
 mod flags;
 mod hostile;
 mod info;
+mod io_uring;
 mod load;
 mod modes;
 mod module;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         readiness::CASES,
         transfer::CASES,
         wire::CASES,
+        io_uring::CASES,
         options::CASES,
         info::CASES,
         udp::CASES,
