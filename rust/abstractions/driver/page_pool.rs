@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pages for received frames, mapped once and used again.
+//!
+//! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
+
+use super::dma;
+use super::netdev::{
+    self,
+    Device, //
+};
+use super::skb::RxSkb;
+use crate::bindings;
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use kernel::error::{
+    from_err_ptr,
+    Result, //
+};
+
+/// Bytes of a page.
+pub(crate) const PAGE_SIZE: usize = bindings::PAGE_SIZE;
+/// Room in front of a frame for the headers of whoever sends it on, and for aligning its IP header.
+///
+/// Mirrors [`NET_SKB_PAD`](srctree/include/linux/skbuff.h)
+pub(crate) const HEADROOM: usize = bindings::NET_IP_ALIGN
+    + if bindings::L1_CACHE_BYTES > 32 {
+        bindings::L1_CACHE_BYTES
+    } else {
+        32
+    };
+/// What a frame's page has to offer behind the frame.
+pub(crate) const TAILROOM: usize =
+    core::mem::size_of::<bindings::skb_shared_info>().next_multiple_of(bindings::SMP_CACHE_BYTES);
+
+/// A pool of pages for one receive ring. Dropped, it goes when its last page has come back.
+///
+/// # Invariants
+///
+/// The pointer is a pool of ours. Pages are taken from it by one at a time: whoever holds `&mut`.
+pub(crate) struct PagePool(NonNull<bindings::page_pool>);
+
+// SAFETY: C guards what others do; taking pages is exclusive by `&mut`.
+unsafe impl Send for PagePool {}
+
+impl PagePool {
+    /// A pool of about `size` pages for frames of `len` bytes behind the headroom, which the NAPI instance
+    /// of `dev` uses. Process context: may sleep.
+    pub(crate) fn new<T: netdev::Driver>(
+        dma: dma::Device,
+        dev: &Device<T>,
+        size: u32,
+        len: usize,
+    ) -> Result<Self> {
+        // SAFETY: All zeroes is a value of this C structure.
+        let mut params: bindings::page_pool_params = unsafe { core::mem::zeroed() };
+        params.__bindgen_anon_1.fast =
+            bindings::page_pool_params__bindgen_ty_1_page_pool_params_fast {
+                order: 0,
+                pool_size: size,
+                nid: bindings::NUMA_NO_NODE,
+                dev: dma.as_ptr(),
+                napi: dev.napi(),
+                dma_dir: bindings::dma_data_direction_DMA_FROM_DEVICE,
+                max_len: len as u32,
+                offset: HEADROOM as u32,
+            };
+        params.__bindgen_anon_2.slow =
+            bindings::page_pool_params__bindgen_ty_2_page_pool_params_slow {
+                netdev: dev.as_ptr(),
+                queue_idx: 0,
+                flags: bindings::PP_FLAG_DMA_MAP | bindings::PP_FLAG_DMA_SYNC_DEV,
+                init_callback: None,
+                init_arg: core::ptr::null_mut(),
+            };
+        // SAFETY: The parameters are copied; device and NAPI instance outlive the pool, which is part of the
+        // driver's data.
+        let ptr = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
+        // INVARIANT: Just made.
+        // SAFETY: Neither an error nor null.
+        Ok(PagePool(unsafe { NonNull::new_unchecked(ptr) }))
+    }
+
+    /// A page, mapped for the card. Softirq or process context, never sleeps.
+    #[inline]
+    pub(crate) fn alloc(&mut self) -> Option<Page> {
+        const GFP: bindings::gfp_t = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
+        // SAFETY: By the type invariant; `&mut` makes us the only one.
+        let page = NonNull::new(unsafe { bindings::page_pool_alloc_pages(self.0.as_ptr(), GFP) })?;
+        // SAFETY: Pages of such a pool are mapped, and in the kernel's own mapping of memory.
+        let (va, dma) = unsafe {
+            (
+                bindings::page_address(page.as_ptr()),
+                bindings::page_pool_get_dma_addr(page.as_ptr()),
+            )
+        };
+        // INVARIANT: The page is from the pool, and ours.
+        Some(Page {
+            pool: self.0,
+            page,
+            // SAFETY: A page in the kernel's mapping has an address.
+            va: unsafe { NonNull::new_unchecked(va.cast()) },
+            dma,
+        })
+    }
+}
+
+impl Drop for PagePool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. Pages that are still out keep the pool until they come back.
+        unsafe { bindings::page_pool_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// A page of a pool; goes back there when dropped.
+///
+/// # Invariants
+///
+/// `page` is from `pool` and this owns it; `va` is its first byte, `dma` the card's address of that.
+pub(crate) struct Page {
+    pool: NonNull<bindings::page_pool>,
+    page: NonNull<bindings::page>,
+    va: NonNull<u8>,
+    dma: u64,
+}
+
+// SAFETY: A page is bound to no CPU and no task.
+unsafe impl Send for Page {}
+
+impl Page {
+    /// Where the card is to write a frame: behind the headroom.
+    #[inline]
+    pub(crate) fn addr(&self) -> u64 {
+        self.dma.wrapping_add(HEADROOM as u64)
+    }
+
+    /// Makes the first `len` bytes that the card wrote readable here; at most what the page holds.
+    ///
+    /// Call before [`Page::frame`], [`Page::into_skb`] and [`Page::add_to`].
+    #[inline]
+    pub(crate) fn sync_for_cpu(&self, len: usize) {
+        let len = len.min(PAGE_SIZE - HEADROOM) as u32;
+        // SAFETY: By the type invariant; within the page. The pool's offset is added by the callee.
+        unsafe {
+            bindings::page_pool_dma_sync_for_cpu(self.pool.as_ptr(), self.page.as_ptr(), 0, len)
+        };
+    }
+
+    /// Gives the first `len` bytes back to the card.
+    #[inline]
+    pub(crate) fn sync_for_device(&self, dma: dma::Device, len: usize) {
+        let len = len.min(PAGE_SIZE - HEADROOM);
+        // SAFETY: By the type invariant; within the page.
+        unsafe {
+            bindings::dma_sync_single_range_for_device(dma.as_ptr(), self.dma, HEADROOM, len)
+        };
+    }
+
+    /// The first `len` bytes that the card wrote; at most what the page holds. The card may write on, if it
+    /// is malicious: whoever wants to judge the bytes copies them first.
+    #[inline]
+    pub(super) fn frame(&self, len: usize) -> (*const u8, usize) {
+        let len = len.min(PAGE_SIZE - HEADROOM);
+        // SAFETY: The headroom is less than a page.
+        (unsafe { self.va.as_ptr().add(HEADROOM) }, len)
+    }
+
+    /// Makes a packet of the page, whose data are the first `len` bytes that the card wrote. `None` if
+    /// there is no memory, or if the page would not hold them; then the page goes back.
+    ///
+    /// NAPI's poll function only.
+    #[inline]
+    pub(crate) fn into_skb(self, len: usize) -> Option<RxSkb> {
+        if len > PAGE_SIZE - HEADROOM - TAILROOM {
+            return None;
+        }
+        // SAFETY: The page is ours, and the frame and the shared info behind it fit in.
+        let skb = unsafe { bindings::napi_build_skb(self.va.as_ptr().cast(), PAGE_SIZE as u32) };
+        let skb = NonNull::new(skb)?;
+        let _ = ManuallyDrop::new(self);
+        // SAFETY: A new packet is ours alone; the page is its own now, and goes back to the pool with it.
+        // Headroom and length were checked.
+        unsafe {
+            bindings::skb_mark_for_recycle(skb.as_ptr());
+            Some(RxSkb::new(skb, HEADROOM, len))
+        }
+    }
+
+    /// Adds the first `len` bytes that the card wrote to a packet, as its next fragment; at most what the
+    /// page holds. Without effect if the packet cannot have more fragments.
+    #[inline]
+    pub(crate) fn add_to(self, skb: &mut RxSkb, len: usize) {
+        let len = len.min(PAGE_SIZE - HEADROOM);
+        let n = skb.fragments();
+        if n >= bindings::MAX_SKB_FRAGS {
+            return;
+        }
+        let page = ManuallyDrop::new(self);
+        // SAFETY: The packet is ours alone, marked as made of a pool's pages, and has room; the page is its
+        // own from here on.
+        unsafe {
+            bindings::skb_add_rx_frag(
+                skb.as_ptr(),
+                n as i32,
+                page.page.as_ptr(),
+                HEADROOM as i32,
+                len as i32,
+                PAGE_SIZE as u32,
+            )
+        };
+    }
+}
+
+impl Drop for Page {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::page_pool_put_full_page(self.pool.as_ptr(), self.page.as_ptr(), false) };
+    }
+}
