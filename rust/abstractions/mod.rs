@@ -17,6 +17,7 @@ pub(crate) mod inet;
 pub(crate) mod iov;
 pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod mib;
 pub(crate) mod minisock;
 pub(crate) mod module_cell;
 pub(crate) mod netdevice;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Counting events and drops, and telling the kernel why a packet ended.
 //!
-//! A dropped packet is counted by its own name (`/proc/net/rustnet/stat`) and freed with the kernel's
+//! An event is counted where the host counts it (see [`mib`]). A dropped packet is also counted by its own
+//! name (`/proc/net/rustnet/stat`) and freed with the kernel's
 //! nearest reason, so that drop monitors (`kfree_skb`'s tracepoint, `dropwatch`) see RustNet's too.
 
+use super::mib;
+use crate::abstractions::netns::Net;
 use crate::abstractions::percpu::Counters;
 use crate::abstractions::skbuff::Skb;
 use crate::bindings;
@@ -11,25 +14,37 @@ use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use kernel::error::Result;
 
-/// The numbers of a namespace: events, then drops.
-pub(crate) struct Counts(Counters<{ Counter::COUNT + DropReason::COUNT }>);
+/// The numbers of a namespace.
+pub(crate) struct Counts {
+    net: &'static Net,
+    /// Events that the host does not count, then drops.
+    own: Counters<{ Counter::COUNT + DropReason::COUNT }>,
+}
 
 impl Counts {
     /// All zero. Process context; sleeps.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Counts(Counters::new()?))
+    pub(crate) fn new(net: &'static Net) -> Result<Self> {
+        Ok(Counts {
+            net,
+            own: Counters::new()?,
+        })
     }
 
     /// An event happened. Any context.
     #[inline]
     pub(crate) fn event(&self, counter: Counter) {
-        self.0.add(counter.index(), 1);
+        mib::events(self.net, counter, 1);
     }
 
     /// An event happened `n` times. Any context.
     #[inline]
     pub(crate) fn events(&self, counter: Counter, n: u64) {
-        self.0.add(counter.index(), n);
+        mib::events(self.net, counter, n);
+    }
+
+    /// The same for an event that the host does not count.
+    pub(super) fn own(&self, counter: Counter, n: u64) {
+        self.own.add(counter.index(), n);
     }
 
     /// A packet is dropped: counts it and frees it. Any context.
@@ -42,17 +57,17 @@ impl Counts {
     /// A packet was dropped that is already freed.
     #[cold]
     pub(crate) fn dropped(&self, reason: DropReason) {
-        self.0.add(Counter::COUNT.wrapping_add(reason.index()), 1);
+        self.own.add(Counter::COUNT.wrapping_add(reason.index()), 1);
     }
 
-    /// How often an event has happened.
-    pub(crate) fn sum(&self, counter: Counter) -> u64 {
-        self.0.sum(counter.index())
+    /// How often an event has happened that the host does not count.
+    pub(crate) fn sum_own(&self, counter: Counter) -> u64 {
+        self.own.sum(counter.index())
     }
 
     /// How many packets were dropped for `reason`.
     pub(crate) fn sum_dropped(&self, reason: DropReason) -> u64 {
-        self.0.sum(Counter::COUNT.wrapping_add(reason.index()))
+        self.own.sum(Counter::COUNT.wrapping_add(reason.index()))
     }
 }
 

@@ -339,6 +339,17 @@ pub(super) fn ttl(sk: &Sk) -> u8 {
     }
 }
 
+/// How a new socket finds its paths' MTU, until IP_MTU_DISCOVER says otherwise.
+///
+/// Mirrors [`inet_create`](srctree/net/ipv4/af_inet.c)
+pub(super) fn init_pmtudisc(sk: &Sk) {
+    let mode = match sk.net().sysctl().ip_no_pmtu_disc() {
+        0 => bindings::IP_PMTUDISC_WANT,
+        _ => bindings::IP_PMTUDISC_DONT,
+    };
+    sk.set_pmtudisc(mode as u8);
+}
+
 /// Whether routers are forbidden to fragment the socket's packets (`ip_dont_fragment`).
 #[inline]
 pub(super) fn dont_fragment(sk: &Sk) -> bool {

@@ -58,8 +58,14 @@ pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb) {
     if skb.pkt_type() == PACKET_OTHERHOST {
         return state.counts.drop(skb, DropReason::Otherhost);
     }
-    if let Err(reason) = ip::rcv(&mut skb, |c| state.counts.event(c)) {
-        return state.counts.drop(skb, reason);
+    state.counts.event(Counter::IpInReceives);
+    state.counts.events(Counter::IpInOctets, skb.len() as u64);
+    match ip::rcv(&mut skb, |c| state.counts.event(c)) {
+        Ok(header) => {
+            let segs = u64::from(skb.gso_segs().max(1));
+            state.counts.events(ecn_counter(header.tos), segs);
+        }
+        Err(reason) => return state.counts.drop(skb, reason),
     }
     skb.cb_clear();
     let at = Place {
@@ -71,6 +77,16 @@ pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb) {
     };
     if let Some(skb) = nf_hook::walk(skb, &at) {
         rcv_finish(state, dev.ifindex(), skb);
+    }
+}
+
+/// Counts packets by what they say of congestion: RFC 3168, 5.
+fn ecn_counter(tos: u8) -> Counter {
+    match tos & 3 {
+        0 => Counter::IpInNoEctPkts,
+        1 => Counter::IpInEct1Pkts,
+        2 => Counter::IpInEct0Pkts,
+        _ => Counter::IpInCePkts,
     }
 }
 
@@ -196,12 +212,15 @@ pub(super) fn icmp_error_owner(state: &State, bytes: &[u8], ifindex: u32) -> boo
 /// Takes a message whose data begin with the ICMP header. Mirrors [`icmp_rcv`](srctree/net/ipv4/icmp.c)
 pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Skb) {
     let to_many = state.addr_type(header.daddr) != Kind::Local;
-    match icmp::input::rcv(&mut skb, to_many, |c| state.counts.event(c)) {
+    let sysctl = state.net.sysctl();
+    match icmp::input::rcv(&mut skb, sysctl, to_many, |c| state.counts.event(c)) {
         Ok(icmp::input::Message::Error(quoted)) => {
             demux::icmp_error(state, &quoted, ifindex);
             skb.consume();
         }
-        Ok(icmp::input::Message::Echo) if state.mode() == Mode::Replace => {
+        Ok(icmp::input::Message::Echo)
+            if state.mode() == Mode::Replace && sysctl.icmp_echo_ignore_all() == 0 =>
+        {
             if let Some(reply) = icmp::output::echo_reply(&mut skb) {
                 state.counts.event(Counter::IcmpOutEchoReps);
                 reply_with(state, header, reply, false);
@@ -236,7 +255,7 @@ pub(super) fn send_error(
     let payload = skb.network_header().get(usize::from(header.header_len)..);
     if !icmp::output::may_send_error(header, payload.unwrap_or(&[]))
         || matches!(skb.pkt_type(), PACKET_BROADCAST | PACKET_MULTICAST)
-        || !state.icmp_allow(kind, header.saddr)
+        || !state.icmp_allow(kind, code, header.saddr)
     {
         return;
     }

@@ -29,6 +29,7 @@ pub(crate) mod forward;
 pub(crate) mod inet_sock;
 pub(crate) mod inetsw;
 pub(crate) mod ip_input;
+pub(crate) mod mib;
 pub(crate) mod neigh;
 pub(crate) mod net;
 pub(crate) mod ports;

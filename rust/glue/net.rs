@@ -14,7 +14,10 @@ use super::sysctl;
 use crate::abstractions::fib_notifier;
 use crate::abstractions::inet::random_u32;
 use crate::abstractions::lock::Lock;
-use crate::abstractions::memory::Array;
+use crate::abstractions::memory::{
+    Arc,
+    Array, //
+};
 use crate::abstractions::netdevice::{
     Event,
     Listener,
@@ -28,7 +31,10 @@ use crate::abstractions::netns::{
 };
 use crate::abstractions::nf_hook;
 use crate::abstractions::timer;
-use crate::stack::icmp::limit::Limiter;
+use crate::stack::icmp::limit::{
+    self,
+    Limiter, //
+};
 use crate::stack::ip::output::Idents;
 use crate::stack::ip::route::{
     Fib,
@@ -79,6 +85,8 @@ pub(crate) struct State {
     port_users: Array<AtomicU32>,
     /// Events and drops.
     pub(crate) counts: Counts,
+    /// How many TIME_WAITs it has.
+    pub(super) time_waits: Arc<AtomicU32>,
     /// The host's routes.
     pub(crate) fib: Fib,
     /// How far the mirror of them can be trusted.
@@ -123,7 +131,8 @@ impl PerNet for State {
             net,
             active: AtomicU32::new(0),
             port_users: Array::try_from_fn(PORT_USERS, |_| AtomicU32::new(0))?,
-            counts: Counts::new()?,
+            counts: Counts::new(net)?,
+            time_waits: Arc::try_new(AtomicU32::new(0))?,
             fib: Fib::try_new()?,
             fib_state: fib::Mirror::new(),
             hops: Hops::new(),
@@ -263,12 +272,13 @@ impl State {
     }
 
     /// Whether an ICMP error may be sent to `daddr` now.
-    pub(crate) fn icmp_allow(&self, kind: Type, daddr: Addr) -> bool {
-        let now = timer::now();
-        match self
-            .icmp
-            .allow(kind, daddr, daddr.is_loopback(), random_u32(), now)
-        {
+    pub(crate) fn icmp_allow(&self, kind: Type, code: u8, daddr: Addr) -> bool {
+        let sysctl = self.net.sysctl();
+        if !limit::is_limited(sysctl, kind, code) {
+            return true;
+        }
+        let (local, now) = (daddr.is_loopback(), timer::now());
+        match self.icmp.allow(sysctl, daddr, local, random_u32(), now) {
             Ok(()) => true,
             Err(counter) => {
                 self.counts.event(counter);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/proc/net/rustnet`: what RustNet counts and what it knows of the host's routes.
 
+use super::mib::{
+    self,
+    Place, //
+};
 use super::net::{
     Mode,
     State, //
@@ -40,7 +44,8 @@ pub(crate) fn register(state: &'static State) -> Result<Registration> {
     Ok(Registration { _dir: dir })
 }
 
-/// One `NAME VALUE` a line: settings first, then events, then drops by reason.
+/// One `NAME VALUE` a line: settings first, then events that the host's MIBs do not count, then drops by
+/// reason.
 struct Stat;
 
 impl Show for Stat {
@@ -60,7 +65,9 @@ impl Show for Stat {
             u8::from(state.fib_state.exact(net, 0))
         );
         for c in Counter::ALL {
-            print!(m, "{} {}\n", c.name(), state.counts.sum(*c));
+            if matches!(mib::place(*c), Place::Own) {
+                print!(m, "{} {}\n", c.name(), state.counts.sum_own(*c));
+            }
         }
         for r in DropReason::ALL {
             print!(m, "drop.{} {}\n", r.name(), state.counts.sum_dropped(*r));

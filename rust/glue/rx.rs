@@ -254,7 +254,7 @@ fn demux_group(state: &State, packet: &Passing<'_>, key: &demux::Key) {
     match ip::rcv(&mut skb, |c| state.counts.event(c)) {
         Ok(header) => {
             prepare(&mut skb);
-            state.counts.event(Counter::IpInDelivers);
+            // The host delivers the same packet, and counts that.
             ip::input::deliver_finish(&mut skb, &header);
             demux::rcv_group(state, key, &header, skb);
         }
@@ -278,6 +278,7 @@ fn claim_icmp(state: &State, packet: &mut Passing<'_>, ifindex: u32) {
     match ip::rcv(&mut skb, |c| state.counts.event(c)) {
         Ok(header) => {
             prepare(&mut skb);
+            state.counts.event(Counter::IpInDelivers);
             ip::input::deliver_finish(&mut skb, &header);
             ip_input::icmp_rcv(state, &header, ifindex, skb);
         }

@@ -167,7 +167,7 @@ impl Protocol for Tcp {
         let ([_, sndbuf, _], [_, rcvbuf, _]) = (sysctl.tcp_wmem(), sysctl.tcp_rmem());
         sk.set_sndbuf(sndbuf);
         sk.set_rcvbuf(rcvbuf);
-        sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
+        inet_sock::init_pmtudisc(sk);
         sk.use_write_queue();
     }
 

@@ -9,6 +9,7 @@ use super::{
         self,
         Inet, //
     },
+    mib,
     net::State as NetState,
     ports::Binding,
     route::Route,
@@ -306,12 +307,15 @@ impl Env for TcpEnv<'_> {
     fn set_state(&mut self, state: State) {
         let sk = self.sk.sock();
         let counted = |s: u8| s == State::Established as u8 || s == State::CloseWait as u8;
-        if let Some(net) = self.net() {
-            match (counted(sk.state()), counted(state as u8)) {
-                (false, true) => net.counts.event(Counter::CurrEstab),
-                (true, false) => net.counts.events(Counter::CurrEstab, u64::MAX),
-                _ => {}
+        match (counted(sk.state()), counted(state as u8)) {
+            (false, true) => mib::events(sk.net(), Counter::CurrEstab, 1),
+            (true, false) => {
+                mib::events(sk.net(), Counter::CurrEstab, u64::MAX);
+                if state == State::Close {
+                    mib::events(sk.net(), Counter::EstabResets, 1);
+                }
             }
+            _ => {}
         }
         sk.set_state(state as u8);
         if state == State::Close {
@@ -406,9 +410,7 @@ impl Env for TcpEnv<'_> {
     }
 
     #[inline]
-    fn count(&mut self, event: Counter) {
-        if let Some(state) = self.net() {
-            state.counts.event(event);
-        }
+    fn count_n(&mut self, event: Counter, n: u32) {
+        mib::events(self.sk.sock().net(), event, u64::from(n));
     }
 }

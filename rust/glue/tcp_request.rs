@@ -168,7 +168,6 @@ fn give_up(mini: &MiniRef<HalfOpen>, listener: &Sock<Tcp>) {
         left(listener);
         if let Some(state) = State::of(listener.net()) {
             state.remove_user(mini.num());
-            state.counts.event(Counter::AttemptFails);
         }
     }
 }
@@ -328,6 +327,8 @@ pub(super) fn check_req(
         }
         CheckReq::Ack(ack) => reply(Some(ack)),
         CheckReq::Kill(rst, reason) => {
+            state.counts.event(Counter::AttemptFails);
+            state.counts.event(Counter::EmbryonicRsts);
             reply(rst);
             give_up(mini, &listener);
             return Checked::Drop(skb, reason);
@@ -361,6 +362,14 @@ fn establish(
         // another ACK when there may be room.
         state.counts.event(Counter::ListenOverflows);
         state.counts.event(Counter::ListenDrops);
+        if state.net.sysctl().tcp_abort_on_overflow() != 0 {
+            if let Some(rst) = tcp::send_reset(seg, *id) {
+                state.counts.event(Counter::OutRsts);
+                tcp_ipv4::send(state, &Sender::of(so), id, rst);
+            }
+            state.counts.event(Counter::EmbryonicRsts);
+            give_up(mini, so);
+        }
         return Checked::Drop(skb, DropReason::TcpListenOverflow);
     }
     let Some(child) = new_child(so, listener, id) else {

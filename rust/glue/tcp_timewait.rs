@@ -23,6 +23,7 @@ use super::{
 use crate::{
     abstractions::{
         ehash::Found,
+        memory::Arc,
         minisock::{
             Mini,
             MiniCache,
@@ -60,12 +61,11 @@ use core::sync::atomic::{
 };
 use kernel::prelude::*;
 
-/// How many there are.
-static COUNT: AtomicU32 = AtomicU32::new(0);
-
 /// The value of a TIME_WAIT object.
 pub(crate) struct TimeWait {
     tw: tcp::TimeWait,
+    /// How many the namespace has: this one is counted as long as it lives.
+    count: Arc<AtomicU32>,
     /// The port of the connection: not free before this goes.
     binding: Option<Binding>,
 }
@@ -75,7 +75,7 @@ const _: () = assert!(core::mem::size_of::<Mini<TimeWait>>() <= 256);
 
 impl Drop for TimeWait {
     fn drop(&mut self) {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
         if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
             ports.release(b);
         }
@@ -114,8 +114,7 @@ pub(super) fn leave(
     let Some(state) = State::of(net) else {
         return;
     };
-    // As `tcp_max_tw_buckets` is by default: half as many as the table has chains.
-    if COUNT.load(Ordering::Relaxed) as usize >= Tcp::table().len().0 / 2 {
+    if state.time_waits.load(Ordering::Relaxed) >= net.sysctl().tcp_max_tw_buckets() {
         state.counts.event(Counter::TcpTimeWaitOverflow);
         return;
     }
@@ -126,8 +125,9 @@ pub(super) fn leave(
     });
     let name = inet_sock::name(net, id);
     let family = proto::family() as u16;
-    COUNT.fetch_add(1, Ordering::Relaxed);
-    let value = TimeWait { tw, binding };
+    let count = state.time_waits.clone();
+    count.fetch_add(1, Ordering::Relaxed);
+    let value = TimeWait { tw, count, binding };
     let Some(mini) = MiniRef::new(&name, family, so.bound_dev_if(), value) else {
         state.counts.event(Counter::TcpTimeWaitOverflow);
         return;
@@ -150,14 +150,12 @@ pub(super) fn remove(state: &State, mini: &MiniRef<TimeWait>) {
 }
 
 /// Whether a new connection of ours between the same ends may take the TIME_WAIT's place, and where its
-/// numbers must then begin. Only on this host's own addresses, as `net.ipv4.tcp_tw_reuse` is by default.
+/// numbers must then begin.
 ///
 /// Mirrors [`tcp_twsk_unique`](srctree/net/ipv4/tcp_ipv4.c)
 pub(super) fn reusable(mini: &Mini<TimeWait>, id: &FourTuple, now: Instant) -> Option<SeqNum> {
-    if !id.saddr.is_loopback() && !id.daddr.is_loopback() && id.saddr != id.daddr {
-        return None;
-    }
-    mini.lock().tw.reusable(now)
+    let local = id.saddr.is_loopback() || id.daddr.is_loopback() || id.saddr == id.daddr;
+    mini.lock().tw.reusable(mini.net().sysctl(), local, now)
 }
 
 /// What a segment for a TIME_WAIT calls for.

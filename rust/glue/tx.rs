@@ -162,16 +162,8 @@ fn fragment(state: &State, skb: Skb) -> Result<(), Errno> {
         state.counts.drop(skb, DropReason::PktTooBig);
         return Err(Errno::EMSGSIZE);
     }
-    match fragment::do_fragment(state.net, skb) {
-        0 => {
-            state.counts.event(Counter::IpFragOks);
-            Ok(())
-        }
-        e => {
-            state.counts.event(Counter::IpFragFails);
-            xmit_errno(e)
-        }
-    }
+    // It counts what it does.
+    xmit_errno(fragment::do_fragment(state.net, skb))
 }
 
 /// Sends one fragment, which carries the route of its packet. Under RCU.
@@ -179,7 +171,7 @@ pub(crate) fn fragment_output(net: &Net, skb: Skb) -> Result<(), Errno> {
     let Some(state) = State::of(net) else {
         return Err(Errno::ENETDOWN);
     };
-    state.counts.event(Counter::IpFragCreates);
+    count_transmit(state, &skb);
     let daddr = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields().daddr());
     let next_hop = dst::gateway(&skb).map_or(daddr, |gw| Ok(ipv4::Addr::from_u32(gw)));
     let (Ok(next_hop), Some(ifindex)) = (next_hop, skb.dev().map(NetDevice::ifindex)) else {
@@ -208,6 +200,13 @@ fn by_host(state: &State, skb: Skb) -> Result<(), Errno> {
     xmit_errno(dst::output(state.net, skb))
 }
 
+/// Counts a packet that is on its way to a device.
+#[inline]
+fn count_transmit(state: &State, skb: &Skb) {
+    state.counts.event(Counter::IpOutTransmits);
+    state.counts.events(Counter::IpOutOctets, skb.len() as u64);
+}
+
 /// Finds the link-layer address of the next hop.
 ///
 /// Mirrors [`ip_finish_output2`](srctree/net/ipv4/ip_output.c)
@@ -219,6 +218,7 @@ fn finish(
     skb: Skb,
     now: Instant,
 ) -> Result<(), Errno> {
+    count_transmit(state, &skb);
     match &route.hop {
         NextHop::Neigh(n) => neigh::output(state, n, dev, skb, now),
         NextHop::Static(ha) => xmit(state, dev, skb, *ha),

@@ -126,7 +126,7 @@ impl Protocol for Udp {
     }
 
     fn init(sk: &Sock<Self>) {
-        sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
+        inet_sock::init_pmtudisc(sk);
         sk.assign_inet_flag(bindings::INET_FLAGS_MC_LOOP, true);
         sk.assign_inet_flag(bindings::INET_FLAGS_MC_ALL, true);
     }

@@ -20,20 +20,6 @@ macro_rules! counters {
             /// Every counter, in the order of [`Counter::index`].
             pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
 
-            /// The MIB the counter belongs to: `Ip`, `Icmp`, `Arp`, `Udp`, `Tcp` or `TcpExt`.
-            pub const fn group(self) -> &'static str {
-                match self {
-                    $(Counter::$variant => $group,)*
-                }
-            }
-
-            /// The counter's name in its MIB, as Linux prints it.
-            pub const fn mib_name(self) -> &'static str {
-                match self {
-                    $(Counter::$variant => $name,)*
-                }
-            }
-
             /// Group and name in one word, as `nstat` prints it.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -87,6 +73,19 @@ counters! {
     IpFragFails = "Ip", "FragFails";
     /// Fragments made.
     IpFragCreates = "Ip", "FragCreates";
+
+    /// Bytes of IPv4 packets received, errors included.
+    IpInOctets = "IpExt", "InOctets";
+    /// Bytes of packets handed to a device.
+    IpOutOctets = "IpExt", "OutOctets";
+    /// Packets received of senders that do not do ECN.
+    IpInNoEctPkts = "IpExt", "InNoECTPkts";
+    /// Packets received with ECT(1).
+    IpInEct1Pkts = "IpExt", "InECT1Pkts";
+    /// Packets received with ECT(0).
+    IpInEct0Pkts = "IpExt", "InECT0Pkts";
+    /// Packets received with a congestion mark.
+    IpInCePkts = "IpExt", "InCEPkts";
 
     /// ICMP messages received.
     IcmpInMsgs = "Icmp", "InMsgs";

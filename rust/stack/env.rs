@@ -9,6 +9,7 @@
 //! Every method is called with the socket's lock held (process context, or softirq with the
 //! socket not owned by a user), none of them may sleep, and none may call back into the connection.
 
+use super::counters::Counter;
 use super::errno::Errno;
 use super::tcp::{State, TimeWait};
 use super::time::{Duration, Instant};
@@ -177,7 +178,13 @@ pub trait Env {
     fn random(&mut self) -> u32;
 
     /// Counts `event` in the namespace.
-    fn count(&mut self, event: super::counters::Counter);
+    #[inline]
+    fn count(&mut self, event: Counter) {
+        self.count_n(event, 1);
+    }
+
+    /// Counts `event` in the namespace `n` times.
+    fn count_n(&mut self, event: Counter, n: u32);
 }
 
 /// Which directions of a connection are shut (`RCV_SHUTDOWN`, `SEND_SHUTDOWN`).

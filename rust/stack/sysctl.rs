@@ -27,10 +27,26 @@
 macro_rules! sysctls {
     ($with:ident) => {
         $with! {
+            /// 1: echo requests are not answered.
+            icmp_echo_ignore_all: u8 = 0, sysctl_icmp_echo_ignore_all;
+            /// 1: echo requests to a broadcast or a group are not answered.
+            icmp_echo_ignore_broadcasts: u8 = 1, sysctl_icmp_echo_ignore_broadcasts;
+            /// Of limited ICMP messages, so many may be sent at once,
+            icmp_msgs_burst: u32 = 10_000, sysctl_icmp_msgs_burst;
+            /// and so many a second.
+            icmp_msgs_per_sec: u32 = 10_000, sysctl_icmp_msgs_per_sec;
+            /// To one destination, the time between two errors that are limited.
+            icmp_ratelimit: ticks = Duration::from_secs(1), sysctl_icmp_ratelimit;
+            /// Types of ICMP messages that are limited, as bits.
+            icmp_ratemask: u32 = 0x1818, sysctl_icmp_ratemask;
             /// The TTL of packets whose socket has none of its own.
             ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
+            /// Not 0: sockets begin without path MTU discovery.
+            ip_no_pmtu_disc: u8 = 0, sysctl_ip_no_pmtu_disc;
             /// The smallest MSS that is announced for want of MTU, in bytes.
             min_adv_mss: u32 = 256, ip_rt_min_advmss;
+            /// 1: a connection for which the accept queue has no room is reset.
+            tcp_abort_on_overflow: u8 = 0, sysctl_tcp_abort_on_overflow;
             /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for
             /// none, 31 for next to none.
             tcp_app_win: u8 = 31, sysctl_tcp_app_win;
@@ -52,6 +68,8 @@ macro_rules! sysctls {
             tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
             /// The largest degree of reordering that is believed, in segments.
             tcp_max_reordering: i32 = 300, sysctl_tcp_max_reordering;
+            /// The most TIME-WAITs that are kept.
+            tcp_max_tw_buckets: u32 = 65_536, tcp_death_row.sysctl_max_tw_buckets;
             /// How long the shortest round trip counts, in seconds.
             tcp_min_rtt_wlen: i32 = 300, sysctl_tcp_min_rtt_wlen;
             /// The smallest MSS we send by, options included, whatever the peer says: CVE-2019-11479.
@@ -96,6 +114,10 @@ macro_rules! sysctls {
             tcp_timestamps: u8 = 1, sysctl_tcp_timestamps;
             /// Which part of the window one GSO packet may take: one of so many; 0 for any.
             tcp_tso_win_divisor: u8 = 3, sysctl_tcp_tso_win_divisor;
+            /// Whether a new connection may take the place of a TIME-WAIT: 1 yes, 2 inside of this host.
+            tcp_tw_reuse: u8 = 2, sysctl_tcp_tw_reuse;
+            /// For that long after its last segment it may not.
+            tcp_tw_reuse_delay: millis = Duration::from_secs(1), sysctl_tcp_tw_reuse_delay;
             /// 0: no scaled windows.
             tcp_window_scaling: u8 = 1, sysctl_tcp_window_scaling;
             /// Sizes of the send buffer, in bytes of true size.

@@ -7,7 +7,10 @@ use super::error::{
     err_convert,
     SockError, //
 };
-use crate::platform::SkBuff;
+use crate::platform::{
+    SkBuff,
+    Sysctl, //
+};
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::socket::FourTuple;
@@ -64,11 +67,12 @@ pub struct Quoted {
 /// Mirrors [`icmp_rcv`, `icmp_unreach`](srctree/net/ipv4/icmp.c)
 pub fn rcv(
     skb: &mut SkBuff,
+    sysctl: &Sysctl,
     to_many: bool,
     mut count: impl FnMut(Counter),
 ) -> Result<Message, DropReason> {
     count(Counter::IcmpInMsgs);
-    let result = rcv_core(skb, to_many, &mut count);
+    let result = rcv_core(skb, sysctl, to_many, &mut count);
     if let Err(reason) = result {
         if reason == DropReason::IcmpCsum {
             count(Counter::IcmpInCsumErrors);
@@ -80,6 +84,7 @@ pub fn rcv(
 
 fn rcv_core(
     skb: &mut SkBuff,
+    sysctl: &Sysctl,
     to_many: bool,
     count: &mut impl FnMut(Counter),
 ) -> Result<Message, DropReason> {
@@ -94,9 +99,10 @@ fn rcv_core(
     let bytes = skb.may_pull(len).ok_or(DropReason::HdrTrunc)?;
     let packet = Packet::new_checked(bytes)?;
     let repr = Repr::parse(&packet);
-    // RFC 1122, 3.2.2.6 and 3.2.2.8: an echo request to many may be ignored, and is, or one forged
-    // source address turns a network into an amplifier; errors are never sent to many.
-    if to_many {
+    // RFC 1122, 3.2.2.6 and 3.2.2.8: an echo request to many may be ignored, and is unless the user wants it
+    // otherwise, or one forged source address turns a network into an amplifier; errors are never sent
+    // to many.
+    if to_many && (repr.kind != Type::ECHO || sysctl.icmp_echo_ignore_broadcasts() != 0) {
         return Err(DropReason::InvalidProto);
     }
     match repr.kind {
@@ -185,7 +191,12 @@ mod tests {
     }
 
     fn run(bytes: &[u8]) -> Result<Message, DropReason> {
-        rcv(&mut Skb::from_bytes(bytes), false, |_| ())
+        rcv(
+            &mut Skb::from_bytes(bytes),
+            &Sysctl::default(),
+            false,
+            |_| (),
+        )
     }
 
     #[test]
@@ -216,7 +227,10 @@ mod tests {
         let mut bytes = error(Type::DEST_UNREACH, unreach::PORT, [0; 4]);
         bytes[35] ^= 1;
         let mut counted = Vec::new();
-        let result = rcv(&mut Skb::from_bytes(&bytes), false, |c| counted.push(c));
+        let sysctl = Sysctl::default();
+        let result = rcv(&mut Skb::from_bytes(&bytes), &sysctl, false, |c| {
+            counted.push(c)
+        });
         assert_eq!(result, Err(DropReason::IcmpCsum));
         assert_eq!(
             counted,
@@ -283,7 +297,15 @@ mod tests {
     fn rcv__echo_to_many_is_ignored() {
         let bytes = error(Type::ECHO, 0, [0, 1, 0, 2]);
         assert_eq!(run(&bytes), Ok(Message::Echo));
-        let result = rcv(&mut Skb::from_bytes(&bytes), true, |_| ());
+        let mut sysctl = Sysctl::default();
+        let result = rcv(&mut Skb::from_bytes(&bytes), &sysctl, true, |_| ());
+        assert_eq!(result, Err(DropReason::InvalidProto));
+        // Unless the user wants to be an amplifier. Errors to many are never taken.
+        sysctl.icmp_echo_ignore_broadcasts = 0;
+        let result = rcv(&mut Skb::from_bytes(&bytes), &sysctl, true, |_| ());
+        assert_eq!(result, Ok(Message::Echo));
+        let bytes = error(Type::DEST_UNREACH, unreach::PORT, [0; 4]);
+        let result = rcv(&mut Skb::from_bytes(&bytes), &sysctl, true, |_| ());
         assert_eq!(result, Err(DropReason::InvalidProto));
     }
 

@@ -8,7 +8,8 @@
 
 use crate::platform::{
     AllocError,
-    Array, //
+    Array,
+    Sysctl, //
 };
 use crate::stack::counters::Counter;
 use crate::stack::socket::siphash::{
@@ -19,20 +20,17 @@ use crate::stack::time::{
     Duration,
     Instant, //
 };
-use crate::stack::wire::icmp::Type;
+use crate::stack::wire::icmp::{
+    unreach,
+    Type, //
+};
 use crate::stack::wire::ipv4::Addr;
 use core::sync::atomic::{
     AtomicU64,
     Ordering, //
 };
 
-/// All messages: 1000 a second (`icmp_msgs_per_sec`),
-const GLOBAL_PERIOD: Duration = Duration::from_millis(1);
-/// 50 at once (`icmp_msgs_burst`).
-const GLOBAL_BURST: u64 = 50;
-/// To one destination: one a second (`icmp_ratelimit`),
-const PEER_PERIOD: Duration = Duration::from_secs(1);
-/// six at once (`XRLIM_BURST_FACTOR`).
+/// To one destination, at once: so many times what a moment allows (`XRLIM_BURST_FACTOR`).
 const PEER_BURST: u64 = 6;
 
 /// A leaky bucket in one word: the time at which it will be empty, in nanoseconds. (The ATM Forum's
@@ -74,39 +72,51 @@ impl Limiter {
         })
     }
 
-    /// Whether a message of type `kind` may go to `daddr` now; the error says which limit it met.
-    /// `random` is fresh; `loopback`: the message stays in this host, where only the destination's
-    /// limit holds.
+    /// Whether one more message of the kind that is limited may go to `daddr` now; the error says which limit
+    /// it met. `random` is fresh; `loopback`: the message stays in this host, which needs no protection from
+    /// itself.
     pub fn allow(
         &self,
-        kind: Type,
+        sysctl: &Sysctl,
         daddr: Addr,
         loopback: bool,
         random: u32,
         now: Instant,
     ) -> Result<(), Counter> {
-        // `icmp_ratemask`: destination unreachable, source quench, time exceeded, parameter problem.
-        // Answers to echo requests are not limited.
-        if !kind.is_error() || kind == Type::REDIRECT {
+        if loopback {
             return Ok(());
         }
+        let second = Duration::from_secs(1).as_nanos();
+        let Some(ns) = second.checked_div(u64::from(sysctl.icmp_msgs_per_sec())) else {
+            return Err(Counter::IcmpOutRateLimitGlobal);
+        };
+        let period = Duration::from_nanos(ns);
         // 0, 1 or 2 tokens: one on average.
-        let cost = GLOBAL_PERIOD.times(u64::from(random % 3));
-        if !loopback
-            && !self
-                .global
-                .take(now, cost, GLOBAL_PERIOD.times(GLOBAL_BURST))
-        {
+        let cost = period.times(u64::from(random % 3));
+        let burst = period.times(u64::from(sysctl.icmp_msgs_burst()));
+        if !self.global.take(now, cost, burst) {
             return Err(Counter::IcmpOutRateLimitGlobal);
         }
+        let period = sysctl.icmp_ratelimit();
         let hash = siphash24_u64(u64::from(daddr.to_u32()), &self.key);
         let index = hash as usize & self.peers.len().wrapping_sub(1);
-        let limit = PEER_PERIOD.times(PEER_BURST);
         match self.peers.get(index) {
-            Some(b) if !b.take(now, PEER_PERIOD, limit) => Err(Counter::IcmpOutRateLimitHost),
+            Some(b) if !b.take(now, period, period.times(PEER_BURST)) => {
+                Err(Counter::IcmpOutRateLimitHost)
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether messages of this type and code are limited at all. Without "fragmentation needed" nobody could
+/// find the path's MTU (RFC 1191); the rest is the user's choice.
+///
+/// Mirrors [`icmpv4_mask_allow`](srctree/net/ipv4/icmp.c)
+pub fn is_limited(sysctl: &Sysctl, kind: Type, code: u8) -> bool {
+    let bit = 1u32.checked_shl(u32::from(kind.0)).unwrap_or(0);
+    sysctl.icmp_ratemask() & bit != 0
+        && !(kind == Type::DEST_UNREACH && code == unreach::FRAG_NEEDED)
 }
 
 #[cfg(test)]
@@ -121,11 +131,15 @@ mod tests {
         Instant::ZERO.plus(Duration::from_millis(ms))
     }
 
+    fn sysctl() -> Sysctl {
+        Sysctl::default()
+    }
+
     #[test]
     fn allow__six_at_once_then_one_a_second() {
         let l = limiter();
         let d = Addr::new(10, 0, 0, 1);
-        let try_at = |ms| l.allow(Type::DEST_UNREACH, d, false, 1, at(ms));
+        let try_at = |ms| l.allow(&sysctl(), d, false, 1, at(ms));
         for _ in 0..6 {
             assert_eq!(try_at(1000), Ok(()));
         }
@@ -136,31 +150,48 @@ mod tests {
     }
 
     #[test]
-    fn allow__fifty_at_once_to_all() {
+    fn allow__a_destination_without_limit() {
         let l = limiter();
+        let mut sysctl = sysctl();
+        sysctl.icmp_ratelimit = Duration::ZERO;
+        for _ in 0..100 {
+            assert_eq!(
+                l.allow(&sysctl, Addr::new(10, 0, 0, 1), false, 1, at(1)),
+                Ok(())
+            );
+        }
+    }
+
+    #[test]
+    fn allow__so_many_at_once_to_all() {
+        let l = limiter();
+        let mut sysctl = sysctl();
+        sysctl.icmp_msgs_per_sec = 1000;
+        sysctl.icmp_msgs_burst = 50;
         let n = (0..200)
             .filter(|i| {
                 let d = Addr::from_u32(i * 0x0101_0101);
-                l.allow(Type::TIME_EXCEEDED, d, false, 1, at(1))
-                    != Err(Counter::IcmpOutRateLimitGlobal)
+                l.allow(&sysctl, d, false, 1, at(1)) != Err(Counter::IcmpOutRateLimitGlobal)
             })
             .count();
         assert_eq!(n, 50);
         // Nothing of that holds inside of the host.
+        assert_eq!(l.allow(&sysctl, Addr::LOOPBACK, true, 1, at(1)), Ok(()));
+        sysctl.icmp_msgs_per_sec = 0;
         assert_eq!(
-            l.allow(Type::DEST_UNREACH, Addr::LOOPBACK, true, 1, at(1)),
-            Ok(())
+            l.allow(&sysctl, Addr::new(10, 0, 0, 1), false, 0, at(5000)),
+            Err(Counter::IcmpOutRateLimitGlobal)
         );
     }
 
     #[test]
-    fn allow__echo_replies_are_free() {
-        let l = limiter();
-        for _ in 0..1000 {
-            assert_eq!(
-                l.allow(Type::ECHO_REPLY, Addr::LOOPBACK, false, 2, at(1)),
-                Ok(())
-            );
-        }
+    fn is_limited__errors_are_but_for_the_paths_mtu() {
+        let s = sysctl();
+        assert!(is_limited(&s, Type::DEST_UNREACH, unreach::PORT));
+        assert!(is_limited(&s, Type::TIME_EXCEEDED, 0));
+        assert!(!is_limited(&s, Type::DEST_UNREACH, unreach::FRAG_NEEDED));
+        assert!(!is_limited(&s, Type::ECHO_REPLY, 0));
+        assert!(!is_limited(&s, Type::REDIRECT, 0));
+        assert!(!is_limited(&s, Type(200), 0));
     }
 }

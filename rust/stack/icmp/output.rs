@@ -207,7 +207,7 @@ mod tests {
         let mut message = error(&skb, Type::DEST_UNREACH, unreach::PORT, [0; 4]).unwrap();
         assert_eq!(message.len(), 556);
         // The other side finds its flow in it.
-        match super::super::rcv(&mut message, false, |_| ()) {
+        match super::super::rcv(&mut message, &Default::default(), false, |_| ()) {
             Ok(super::super::input::Message::Error(q)) => {
                 assert_eq!((q.id.saddr, q.id.sport), (x.saddr, 0x0707));
             }

@@ -70,11 +70,11 @@ impl Header {
 
 /// Checks the header of a packet whose data begin with it, cuts off what the link padded, and sets the
 /// network header. The data still begin with the header afterwards; [`deliver_finish`] removes it.
+/// Counts what is wrong; that a packet came at all is counted by whoever saw it first.
 ///
 /// Mirrors [`ip_rcv_core`](srctree/net/ipv4/ip_input.c)
 #[inline]
 pub fn rcv(skb: &mut SkBuff, mut count: impl FnMut(Counter)) -> Result<Header, DropReason> {
-    count(Counter::IpInReceives);
     let result = rcv_core(skb);
     if let Err(reason) = result {
         count(match reason {

@@ -408,6 +408,9 @@ impl Sock {
         if self.state == State::Close {
             return;
         }
+        if matches!(self.state, State::SynSent | State::SynRecv) {
+            env.count(Counter::AttemptFails);
+        }
         self.set_state(env, State::Close);
         self.rto_at = None;
         self.delack_at = None;

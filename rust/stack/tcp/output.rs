@@ -4,7 +4,7 @@
 use super::{
     options::OutOptions,
     seq::SeqNum,
-    skb::{Cb, Flags},
+    skb::{Cb, Flags, Marks},
     sock::{Pending, Sock, State},
     HEADER_LEN,
     TSTAMP_ALIGNED, //
@@ -479,7 +479,9 @@ impl Sock {
             self.event_data_sent(env);
         }
         self.stats.segs_out = self.stats.segs_out.wrapping_add(cb.pcount());
-        env.count(Counter::OutSegs);
+        if !cb.marks.has(Marks::EVER_RETRANS) {
+            env.count_n(Counter::OutSegs, cb.pcount().max(1));
+        }
         let sent = env.queue_xmit(skb);
         if sent.is_err() {
             self.enter_cwr(env.now());

@@ -81,7 +81,7 @@ impl Sock {
         let clone = skb.clone_for_xmit().ok_or(Errno::ENOMEM)?;
         self.stats.total_retrans = self.stats.total_retrans.wrapping_add(segs);
         self.stats.bytes_retrans = self.stats.bytes_retrans.wrapping_add(u64::from(len));
-        env.count(Counter::RetransSegs);
+        env.count_n(Counter::RetransSegs, segs);
         if cb.flags.has(super::Flags::SYN) {
             env.count(Counter::TcpSynRetrans);
         }

@@ -17,9 +17,6 @@ use crate::stack::{
     time::Instant, //
 };
 
-/// For that long the timestamps of an old and a new connection may be the same (`tcp_twsk_unique`).
-const REUSE_AFTER_MS: u32 = 1000;
-
 /// The memory of a connection that nobody holds any more. A plain value.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWait {
@@ -213,13 +210,21 @@ impl TimeWait {
     }
 
     /// Whether a new connection of ours between the same ends may take its place now, because our
-    /// clock keeps old and new segments apart (RFC 6191, `tcp_tw_reuse`), and with which first number.
+    /// clock keeps old and new segments apart (RFC 6191), and with which first number. `local`: both ends
+    /// are in this host.
     ///
     /// Mirrors [`tcp_twsk_unique`](srctree/net/ipv4/tcp_ipv4.c).
-    pub fn reusable(&self, now: Instant) -> Option<SeqNum> {
-        if self.substate == State::TimeWait
+    pub fn reusable(&self, sysctl: &Sysctl, local: bool, now: Instant) -> Option<SeqNum> {
+        let allowed = match sysctl.tcp_tw_reuse() {
+            0 => false,
+            2 => local,
+            _ => true,
+        };
+        let age = now.as_millis_u32().wrapping_sub(self.ts_recent_stamp);
+        if allowed
+            && self.substate == State::TimeWait
             && self.ts_ok
-            && now.as_millis_u32().wrapping_sub(self.ts_recent_stamp) > REUSE_AFTER_MS
+            && u64::from(age) > sysctl.tcp_tw_reuse_delay().as_millis()
         {
             Some(self.snd_nxt.add(65_535).add(2))
         } else {

@@ -218,7 +218,6 @@ impl Sock {
             State::Close => return,
             _ => Errno::ECONNRESET,
         };
-        env.count(Counter::EstabResets);
         self.fail(env, error);
     }
 }

@@ -316,7 +316,7 @@ impl Env for World {
         4
     }
 
-    fn count(&mut self, event: Counter) {
-        *self.counts.entry(event).or_insert(0) += 1;
+    fn count_n(&mut self, event: Counter, n: u32) {
+        *self.counts.entry(event).or_insert(0) += n;
     }
 }

@@ -11,6 +11,7 @@ mod io_uring;
 mod load;
 mod modes;
 mod module;
+mod namespace;
 mod netem;
 mod options;
 mod readiness;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         io_uring::CASES,
         options::CASES,
         info::CASES,
+        namespace::CASES,
         udp::CASES,
         load::CASES,
         netem::CASES,
