@@ -59,9 +59,11 @@ test: setup
 bench: modules tools
 	@$(S)/bench
 
-.PHONY: packetdrill test-debug
-packetdrill:
-	@echo "rustnet: 'make packetdrill' is not there yet: the runner has not been written" >&2; exit 1
+.PHONY: packetdrill
+packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
+	@$(S)/packetdrill
+
+.PHONY: test-debug
 test-debug:
 	@echo "rustnet: 'make test-debug' is not there yet: there is no debug kernel" >&2; exit 1
 
