@@ -451,14 +451,18 @@ impl Sock {
         };
         let ack = cb.flags.has(Flags::ACK);
         let urg_ptr = self.urg_ptr(cb.seq);
+        let mut flags = cb.flags;
+        if urg_ptr.is_some() {
+            flags = flags.and(Flags::URG);
+        }
+        if cb.pcount > 1 {
+            // The receiver's GRO shall hand it on at once.
+            flags = flags.and(Flags::PSH);
+        }
         let header = Header {
             seq: cb.seq,
             ack: if ack { self.rcv_nxt } else { SeqNum::new(0) },
-            flags: if urg_ptr.is_some() {
-                cb.flags.and(Flags::URG)
-            } else {
-                cb.flags
-            },
+            flags,
             window,
             urg_ptr: urg_ptr.unwrap_or(0),
         };
