@@ -380,8 +380,10 @@ impl Sock {
             }
             _ => {}
         }
-        // Nothing can follow a FIN.
+        // Nothing can follow a FIN, and there is nothing to tell of what did.
         self.ooo.clear();
+        self.selective_acks.clear();
+        self.dsack = None;
         if !env.is_dead() {
             env.state_change();
         }

@@ -40,6 +40,8 @@ impl Sock {
         }
         self.sync_mss(env);
         let mss = self.current_mss();
+        // The urgent pointer counts from each segment's own number.
+        let segs = if self.urg_mode() { 1 } else { segs.max(1) };
         let (una, wnd_end) = (self.snd_una, self.wnd_end());
         let skb = self.rtx_queue.at_or_before(seq).ok_or(Errno::EINVAL)?;
         let cb = *skb.tcp_cb();
@@ -52,7 +54,7 @@ impl Sock {
             avail = mss as i32;
         }
         let avail = avail.unsigned_abs();
-        let mut limit = mss.saturating_mul(segs.max(1));
+        let mut limit = mss.saturating_mul(segs);
         if limit > avail {
             limit = avail.saturating_sub(avail.checked_rem(mss).unwrap_or(0));
             if limit == 0 {
