@@ -10,6 +10,7 @@ pub(crate) mod defrag;
 pub(crate) mod dgram;
 pub(crate) mod dst;
 pub(crate) mod ehash;
+pub(crate) mod errqueue;
 pub(crate) mod family;
 pub(crate) mod fib_notifier;
 pub(crate) mod fragment;

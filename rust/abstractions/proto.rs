@@ -105,6 +105,13 @@ pub trait Protocol: Sized + 'static {
     /// Streams only: there may be room to write. Any context, no lock.
     fn write_space(sk: &Sock<Self>);
 
+    /// Streams only: whether more may be queued for sending, apart from what SO_SNDBUF says. With `wake` it
+    /// must be worth waking a writer. Any context, no lock.
+    fn memory_free(sk: &Sock<Self>, wake: bool) -> bool {
+        let _ = (sk, wake);
+        true
+    }
+
     /// `SO_KEEPALIVE` was set to `on`.
     fn keepalive(sk: &mut Locked<'_, Self>, on: bool);
 
@@ -238,6 +245,9 @@ impl<P: Protocol> Proto<P> {
             // reference and look again. The allocator's pointer goes where `sk_rcu` is.
             (*p).slab_flags = bindings::SLAB_TYPESAFE_BY_RCU;
             (*p).freeptr_offset = offset_of!(bindings::sock, __bindgen_anon_5) as _;
+            if u32::from(P::TYPE) == bindings::sock_type_SOCK_STREAM {
+                (*p).stream_memory_free = Some(stream_memory_free::<P>);
+            }
             let name = P::NAME.to_bytes();
             let n = name.len().min((*p).name.len() - 1);
             ptr::copy_nonoverlapping(name.as_ptr(), addr_of_mut!((*p).name).cast(), n);
@@ -307,6 +317,17 @@ impl<P: Protocol> Proto<P> {
         P::init(s);
         Ok(so)
     }
+}
+
+/// # Safety
+///
+/// Called by the socket core with a live socket of `P`'s.
+unsafe extern "C" fn stream_memory_free<P: Protocol>(
+    sk: *const bindings::sock,
+    wake: c_int,
+) -> bool {
+    // SAFETY: The caller's promise.
+    P::memory_free(unsafe { Sock::<P>::from_raw(sk.cast_mut()) }, wake != 0)
 }
 
 /// The protocol is registered as long as this lives; dropped after every socket is gone.

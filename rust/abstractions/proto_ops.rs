@@ -18,6 +18,7 @@ use super::{
         End,
         IoctlArg,
         Msg,
+        Pipe,
         RawAddr,
         Socket,
         SocketOps, //
@@ -36,7 +37,10 @@ use core::{
     },
 };
 use kernel::{
-    error::Result,
+    error::{
+        code::ESPIPE,
+        Result, //
+    },
     ffi::{
         c_int,
         c_uint,
@@ -68,6 +72,9 @@ pub(super) fn ops<P: SocketOps>(family: c_int, module: &'static ThisModule) -> b
     o.recvmsg = Some(recvmsg::<P>);
     o.mmap = Some(bindings::sock_no_mmap);
     o.splice_eof = Some(splice_eof::<P>);
+    if u32::from(P::TYPE) == bindings::sock_type_SOCK_STREAM {
+        o.splice_read = Some(splice_read::<P>);
+    }
     if u32::from(P::TYPE) == bindings::sock_type_SOCK_DGRAM {
         o.set_peek_off = Some(bindings::sk_set_peek_off);
     }
@@ -273,7 +280,16 @@ unsafe extern "C" fn setsockopt<P: SocketOps>(
         }));
     }
     // SAFETY: The arguments of the same call handed on.
-    unsafe { bindings::sock_setsockopt(sock, level, name, val, len) }
+    let set = || unsafe { bindings::sock_setsockopt(sock, level, name, val, len) };
+    if matches!(
+        name as u32,
+        bindings::SO_TIMESTAMPING_OLD | bindings::SO_TIMESTAMPING_NEW
+    ) {
+        return result(opt.get::<c_int>().and_then(|flags| {
+            P::timestamping(s.sk(), flags as u32, || kernel::error::to_result(set()))
+        }));
+    }
+    set()
 }
 
 /// # Safety
@@ -336,6 +352,30 @@ unsafe extern "C" fn recvmsg<P: SocketOps>(
 unsafe extern "C" fn splice_eof<P: SocketOps>(sock: *mut bindings::socket) {
     // SAFETY: The caller's promise.
     P::splice_eof(unsafe { socket::<P>(sock) }.sk());
+}
+
+/// # Safety
+///
+/// Called by the socket core with the pipe locked.
+unsafe extern "C" fn splice_read<P: SocketOps>(
+    sock: *mut bindings::socket,
+    ppos: *mut bindings::loff_t,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: The caller's promise. A socket that is spliced from has a file.
+    unsafe {
+        if *ppos != 0 {
+            return ESPIPE.to_errno() as isize;
+        }
+        let nonblock = (*(*sock).file).f_flags & bindings::O_NONBLOCK != 0;
+        let mut pipe = Pipe::from_raw(NonNull::new_unchecked(pipe), flags, nonblock);
+        match P::splice_read(socket::<P>(sock).sk(), &mut pipe, len) {
+            Ok(n) => n as isize,
+            Err(e) => e.to_errno() as isize,
+        }
+    }
 }
 
 /// Options of level SOL_SOCKET come to us first.

@@ -148,7 +148,20 @@ impl Sk {
     pub fn stream_is_writeable(&self) -> bool {
         let queued = self.wmem_queued() as i32;
         let sndbuf = self.sndbuf() as i32;
-        sndbuf.wrapping_sub(queued) >= queued >> 1 && queued < sndbuf
+        sndbuf.wrapping_sub(queued) >= queued >> 1 && queued < sndbuf && self.stream_may_write()
+    }
+
+    /// What the protocol says beside the size of the buffer (`sk_prot->stream_memory_free`).
+    #[inline]
+    fn stream_may_write(&self) -> bool {
+        // SAFETY: A live socket and its protocol, whose callback reads the socket without a lock.
+        unsafe {
+            let proto = (&raw const (*self.as_ptr()).__sk_common.skc_prot).read_volatile();
+            match (*proto).stream_memory_free {
+                Some(f) => f(self.as_ptr(), 1),
+                None => true,
+            }
+        }
     }
 
     /// Whether anything may be queued at all.

@@ -191,6 +191,11 @@ impl Msg<'_> {
         }
     }
 
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut bindings::msghdr {
+        self.msg.as_ptr()
+    }
+
     /// The flags that the user gave to sendmsg (`MSG_*`).
     #[inline]
     pub fn flags(&self) -> u32 {
@@ -262,7 +267,7 @@ impl Msg<'_> {
         unsafe { self.msg.as_ref().msg_controllen != 0 }
     }
 
-    /// Takes the control messages of level SOL_SOCKET (SO_MARK, SO_PRIORITY …).
+    /// Takes the control messages of level SOL_SOCKET (SO_MARK, SO_PRIORITY, SO_TIMESTAMPING …).
     ///
     /// # Errors
     ///
@@ -274,12 +279,14 @@ impl Msg<'_> {
         let mut c: bindings::sockcm_cookie = unsafe { core::mem::zeroed() };
         c.mark = so.mark();
         c.priority = so.priority();
+        c.tsflags = so.tsflags();
         // SAFETY: All three live during the call.
         to_result(unsafe { bindings::sock_cmsg_send(so.as_ptr(), self.msg.as_ptr(), &mut c) })?;
         Ok(Cookie {
             mark: c.mark,
             priority: c.priority,
             transmit_time: c.transmit_time,
+            tsflags: c.tsflags,
         })
     }
 
@@ -350,6 +357,8 @@ pub struct Cookie {
     pub priority: u32,
     /// When it should leave, by the clock of SO_TXTIME; 0 for at once.
     pub transmit_time: u64,
+    /// The time stamps that are wanted of it (`SOF_TIMESTAMPING_*`).
+    pub tsflags: u32,
 }
 
 /// Writes a `struct sockaddr_in`; the family told is always AF_INET.
@@ -423,6 +432,73 @@ impl IoctlArg<'_> {
     }
 }
 
+/// The pipe that splice(2) moves data to.
+///
+/// # Invariants
+///
+/// The pipe is live and locked by the caller of the operation for `'a`.
+pub struct Pipe<'a> {
+    pipe: NonNull<bindings::pipe_inode_info>,
+    flags: c_uint,
+    nonblock: bool,
+    _p: PhantomData<&'a mut bindings::pipe_inode_info>,
+}
+
+impl Pipe<'_> {
+    /// # Safety
+    ///
+    /// As the type's invariants say, for the lifetime of the result.
+    pub(super) unsafe fn from_raw(
+        pipe: NonNull<bindings::pipe_inode_info>,
+        flags: c_uint,
+        nonblock: bool,
+    ) -> Self {
+        // INVARIANT: The caller's promise.
+        Pipe {
+            pipe,
+            flags,
+            nonblock,
+            _p: PhantomData,
+        }
+    }
+
+    /// Whether the socket's file must not block.
+    pub fn nonblock(&self) -> bool {
+        self.nonblock
+    }
+
+    /// Moves `len` bytes of the packet's data from `offset` on to the pipe, by reference where they lie in
+    /// pages. Gives the bytes moved.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the pipe is full, EPIPE without a reader.
+    ///
+    /// Mirrors [`tcp_splice_data_recv`](srctree/net/ipv4/tcp.c)
+    pub fn splice<P: Protocol>(
+        &mut self,
+        so: &Sock<P>,
+        skb: &SkBuff,
+        offset: usize,
+        len: usize,
+    ) -> Result<usize> {
+        // SAFETY: All live; the pipe is locked by the type's invariant, and the socket by the owner of the
+        // packet's queue. References to pages are counted by the function.
+        let n = unsafe {
+            bindings::skb_splice_bits(
+                skb.as_ptr(),
+                so.as_ptr(),
+                offset as c_uint,
+                self.pipe.as_ptr(),
+                len as c_uint,
+                self.flags,
+            )
+        };
+        to_result(n)?;
+        Ok(n as usize)
+    }
+}
+
 /// Which end a name is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -463,6 +539,16 @@ pub trait SocketOps: Protocol {
     fn sendmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize) -> Result<usize>;
     /// recvmsg(2) of up to `len` bytes.
     fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize>;
+    /// splice(2) from the socket of up to `len` bytes.
+    fn splice_read(so: &Sock<Self>, pipe: &mut Pipe<'_>, len: usize) -> Result<usize> {
+        let _ = (so, pipe, len);
+        Err(EINVAL)
+    }
+    /// Setting SO_TIMESTAMPING to `flags` (`SOF_TIMESTAMPING_*`), which `set` does.
+    fn timestamping(so: &Sock<Self>, flags: u32, set: impl FnOnce() -> Result) -> Result {
+        let _ = (so, flags);
+        set()
+    }
     /// A splice into the socket came to its end short of what was announced: nothing more follows soon.
     fn splice_eof(so: &Sock<Self>);
 }

@@ -38,12 +38,13 @@
 #include <linux/skbuff_ref.h>
 #include <linux/slab.h>
 #include <linux/sockios.h>
-#include <linux/splice.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
+#include <linux/splice.h>
 #include <linux/sysctl.h>
 #include <linux/tcp.h>
 #include <linux/timer.h>
+#include <linux/splice.h>
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>

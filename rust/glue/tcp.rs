@@ -100,7 +100,7 @@ pub(crate) struct Private {
 /// What may be read without the lock.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Bytes that can be read, for poll(2); [`URG_VALID`] besides.
+    /// Bytes that can be read, for poll(2), as far as [`INQ`] can say; the other bits besides.
     inq: AtomicU32,
     /// The timer fired while a user owned the socket.
     deferred: AtomicBool,
@@ -112,20 +112,30 @@ pub(crate) struct Shared {
 
 /// The urgent byte can be read.
 const URG_VALID: u32 = 1 << 31;
+/// More is written and not sent than TCP_NOTSENT_LOWAT allows.
+const NOTSENT_FULL: u32 = 1 << 30;
+/// More than half of that is.
+const NOTSENT_HALF: u32 = 1 << 29;
+/// Bytes that can be read.
+const INQ: u32 = NOTSENT_HALF - 1;
 
 impl Shared {
     /// Tells lock-free readers how many bytes can be read and whether the urgent byte can.
     #[inline]
-    fn publish(&self, inq: u32, urg: bool) {
-        let urg = if urg { URG_VALID } else { 0 };
-        self.inq.store(inq | urg, Ordering::Release);
+    fn publish(&self, inq: u32, urg: bool, notsent: (bool, bool)) {
+        let bit = |on, bit| if on { bit } else { 0 };
+        let word = inq.min(INQ)
+            | bit(urg, URG_VALID)
+            | bit(notsent.0, NOTSENT_FULL)
+            | bit(notsent.1, NOTSENT_HALF);
+        self.inq.store(word, Ordering::Release);
     }
 
     /// What [`Shared::publish`] told last.
     #[inline]
     pub(super) fn readable(&self) -> (u32, bool) {
         let n = self.inq.load(Ordering::Acquire);
-        (n & !URG_VALID, n & URG_VALID != 0)
+        (n & INQ, n & URG_VALID != 0)
     }
 }
 
@@ -206,6 +216,13 @@ impl Protocol for Tcp {
         sk.stream_write_space();
     }
 
+    /// Mirrors [`tcp_stream_memory_free`](srctree/net/ipv4/tcp.c)
+    #[inline]
+    fn memory_free(sk: &Sock<Self>, wake: bool) -> bool {
+        let bit = if wake { NOTSENT_HALF } else { NOTSENT_FULL };
+        sk.shared().inq.load(Ordering::Relaxed) & bit == 0
+    }
+
     fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {
         let now = inet_sock::now();
         enter_at(sk, now, |tp, env| tp.set_keepalive(env, on));
@@ -259,7 +276,8 @@ pub(super) fn enter_at<R>(
     } = p;
     let mut env = TcpEnv::new(sk, route, binding, now);
     let r = f(tp, &mut env);
-    so.shared().publish(tp.poll_in(&env), tp.urg_valid());
+    so.shared()
+        .publish(tp.poll_in(&env), tp.urg_valid(), tp.notsent_full(&env));
     let sk = env.finish();
     match tp.next_expiry() {
         // Armed for an earlier time the timer arms itself again: most deadlines only ever move away.

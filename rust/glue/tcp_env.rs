@@ -216,6 +216,19 @@ impl Env for TcpEnv<'_> {
         }
     }
 
+    fn tx_timestamp(&mut self, skb: &mut SkBuff, tsflags: u32, key: u32) -> bool {
+        skb.set_tx_timestamp(tsflags, key);
+        tsflags & bindings::SOF_TIMESTAMPING_TX_ACK != 0
+    }
+
+    fn ack_timestamp(&mut self, skb: &mut SkBuff) {
+        // A copy without the links of the queue that the packet stands in.
+        if let Some(clone) = skb.clone_for_xmit() {
+            self.sk.tstamp_ack(&clone);
+            clone.consume();
+        }
+    }
+
     #[inline]
     fn copy_out(
         &mut self,

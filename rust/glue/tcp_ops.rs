@@ -36,6 +36,7 @@ use crate::{
             End,
             IoctlArg,
             Msg,
+            Pipe,
             RawAddr,
             Socket,
             SocketOps, //
@@ -61,6 +62,9 @@ use kernel::{
 
 /// Bytes after which a writer lets the backlog be worked off: ACKs open the window that he fills.
 const SEND_CHUNK: usize = 512 * 1024;
+
+/// The largest SO_RCVLOWAT that poll(2) waits for, in bytes: more cannot be told without the lock.
+const MAX_TARGET: u32 = (1 << 29) - 1;
 
 impl SocketOps for Tcp {
     fn release(so: SockRef<Self>) {
@@ -105,7 +109,9 @@ impl SocketOps for Tcp {
         }
         if !tcp_connect::is_opening(so) {
             // A buffer that can never hold so much is full enough at half.
-            let target = (so.rcvlowat().max(1) as u32).min((so.rcvbuf() >> 1).max(1));
+            let target = (so.rcvlowat().max(1) as u32)
+                .min((so.rcvbuf() >> 1).max(1))
+                .min(MAX_TARGET);
             let (inq, urg) = so.shared().readable();
             if inq >= target {
                 mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM;
@@ -124,7 +130,7 @@ impl SocketOps for Tcp {
                 mask |= bindings::EPOLLOUT | bindings::EPOLLWRNORM;
             }
         }
-        if so.err() != 0 {
+        if so.err() != 0 || so.has_errors() {
             mask |= bindings::EPOLLERR;
         }
         mask
@@ -182,12 +188,14 @@ impl SocketOps for Tcp {
         if flags & bindings::MSG_FASTOPEN != 0 {
             return Err(EOPNOTSUPP);
         }
-        if msg.has_control() {
-            msg.socket_control(so)?;
-        }
+        let tsflags = if msg.has_control() {
+            msg.socket_control(so)?.tsflags
+        } else {
+            so.tsflags()
+        };
         let mut lock = UserLock::new(so);
         let mut copied = 0;
-        match send(&mut lock, msg, flags, &mut copied) {
+        match send(&mut lock, msg, flags, tsflags, &mut copied) {
             Err(e) if copied == 0 => {
                 let e = socket::stream_error(so, flags, e);
                 if e == EAGAIN && so.wmem_queued() == 0 {
@@ -203,14 +211,91 @@ impl SocketOps for Tcp {
     /// Mirrors [`tcp_recvmsg`](srctree/net/ipv4/tcp.c)
     fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
         if flags & bindings::MSG_ERRQUEUE != 0 {
-            // Nothing is ever put there.
-            return Err(EAGAIN);
+            return msg.recv_error(so, len);
         }
         let mut lock = UserLock::new(so);
         if flags & bindings::MSG_OOB != 0 {
             return recv_urg(&mut lock, msg, len, flags);
         }
         recv(&mut lock, msg, len, flags)
+    }
+
+    /// Mirrors [`tcp_splice_read`](srctree/net/ipv4/tcp.c)
+    fn splice_read(so: &Sock<Self>, pipe: &mut Pipe<'_>, len: usize) -> Result<usize> {
+        let mut lock = UserLock::new(so);
+        let mut timeo = so.rcvtimeo(pipe.nonblock());
+        let mut spliced = 0;
+        while spliced < len {
+            let mut failed = Ok(());
+            let n = glue_tcp::enter(&mut lock, |tp, env| {
+                tp.read_sock(env, len - spliced, |skb, offset, len| {
+                    pipe.splice(so, skb, offset, len).unwrap_or_else(|e| {
+                        failed = Err(e);
+                        0
+                    })
+                })
+            });
+            let n = n.map_err(inet_sock::error)?;
+            spliced += n;
+            if n != 0 {
+                if timeo == 0 || so.err() != 0 {
+                    break;
+                }
+                // Packets that came meanwhile, and whoever else wants the socket.
+                lock.flush_backlog();
+                continue;
+            }
+            if spliced != 0 {
+                break;
+            }
+            failed?;
+            if so.flag(flag::DONE) {
+                break;
+            }
+            match so.take_err() {
+                0 => {}
+                e => return Err(Error::from_errno(-e)),
+            }
+            if u32::from(so.shutdown()) & bindings::RCV_SHUTDOWN != 0 {
+                break;
+            }
+            if so.state() == bindings::TCP_CLOSE as u8 {
+                return Err(ENOTCONN);
+            }
+            if timeo == 0 {
+                return Err(EAGAIN);
+            }
+            if lock.private().tp.has_queued() {
+                // At the urgent mark: nothing comes past it.
+                break;
+            }
+            lock.wait_data(&mut timeo);
+            if let Some(e) = sock_lock::signal(timeo) {
+                return Err(e);
+            }
+        }
+        Ok(spliced)
+    }
+
+    /// Mirrors [`sock_set_timestamping`](srctree/net/core/sock.c)
+    fn timestamping(so: &Sock<Self>, flags: u32, set: impl FnOnce() -> Result) -> Result {
+        let begins = flags & bindings::SOF_TIMESTAMPING_OPT_ID != 0
+            && so.tsflags() & bindings::SOF_TIMESTAMPING_OPT_ID == 0;
+        let state = u32::from(so.state());
+        if begins && matches!(state, bindings::TCP_CLOSE | bindings::TCP_LISTEN) {
+            return Err(EINVAL);
+        }
+        if flags & bindings::SOF_TIMESTAMPING_OPT_STATS != 0 {
+            // The kernel fills them in for its own TCP alone.
+            return Err(EOPNOTSUPP);
+        }
+        set()?;
+        if begins {
+            let mut lock = UserLock::new(so);
+            let from_now = flags & bindings::SOF_TIMESTAMPING_OPT_ID_TCP != 0;
+            lock.private().tp.number_timestamps(from_now);
+        }
+        Ok(())
     }
 
     /// Mirrors [`tcp_splice_eof`](srctree/net/ipv4/tcp.c)
@@ -221,7 +306,13 @@ impl SocketOps for Tcp {
 }
 
 /// Queues all of the message, as far as it goes.
-fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mut usize) -> Result {
+fn send(
+    lock: &mut UserLock<'_, Tcp>,
+    msg: &mut Msg<'_>,
+    flags: u32,
+    tsflags: u32,
+    copied: &mut usize,
+) -> Result {
     let so = lock.sock();
     let mut timeo = so.sndtimeo(flags & bindings::MSG_DONTWAIT != 0);
     let more = flags & bindings::MSG_MORE != 0;
@@ -242,6 +333,7 @@ fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mu
                 more: more || rest != 0,
                 eor: eor && rest == 0,
                 oob: oob && rest == 0,
+                tsflags: if rest == 0 { tsflags } else { 0 },
             };
             let step = glue_tcp::enter(lock, |tp, env| tp.sendmsg(env, iter, flags, copied));
             (step, rest)
@@ -251,7 +343,13 @@ fn send(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, flags: u32, copied: &mu
             SendStep::Done => lock.flush_backlog(),
             SendStep::WaitMemory => {
                 so.set_nospace();
-                lock.wait_memory(&mut timeo)?;
+                if let Err(e) = lock.wait_memory(&mut timeo) {
+                    if tsflags != 0 && *copied != 0 {
+                        // What was taken is all there will be.
+                        glue_tcp::enter(lock, |tp, env| tp.tx_timestamp(env, tsflags));
+                    }
+                    return Err(e);
+                }
             }
             SendStep::WaitConnect => lock.wait_connect(&mut timeo)?,
             SendStep::Error(e) => return Err(inet_sock::error(e)),

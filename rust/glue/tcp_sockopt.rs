@@ -48,6 +48,11 @@ fn number(name: c_int) -> Option<Opt> {
         bindings::TCP_QUICKACK => Opt::QuickAck,
         bindings::TCP_USER_TIMEOUT => Opt::UserTimeout,
         bindings::TCP_INQ => Opt::Inq,
+        bindings::TCP_NOTSENT_LOWAT => Opt::NotsentLowat,
+        bindings::TCP_THIN_LINEAR_TIMEOUTS => Opt::ThinLinearTimeouts,
+        bindings::TCP_RTO_MAX_MS => Opt::RtoMaxMs,
+        bindings::TCP_RTO_MIN_US => Opt::RtoMinUs,
+        bindings::TCP_DELACK_MAX_US => Opt::DelackMaxUs,
         _ => return None,
     })
 }

@@ -420,6 +420,7 @@ impl SocketOps for Udp {
             mark: so.mark(),
             priority: so.priority(),
             transmit_time: 0,
+            tsflags: 0,
         };
         let mut tos_ttl = (None, None);
         if msg.has_control() {

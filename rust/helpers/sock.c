@@ -29,6 +29,12 @@ bool rust_helper_signal_pending_current(void)
 	return signal_pending(current);
 }
 
+/* net/sock.h */
+void rust_helper_sock_recv_timestamp(struct msghdr *msg, struct sock *sk, struct sk_buff *skb)
+{
+	sock_recv_timestamp(msg, sk, skb);
+}
+
 /* linux/poll.h, linux/wait.h */
 void *rust_helper_poll_to_key(__poll_t m)
 {

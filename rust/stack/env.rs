@@ -70,6 +70,13 @@ pub trait Env {
     /// charged with the growth of `skb`'s true size.
     fn append(&mut self, skb: &mut SkBuff, msg: &mut MsgIter<'_>, max: usize) -> Append;
 
+    /// Asks for the time stamps that the user wants of `skb`'s last byte (`SOF_TIMESTAMPING_*`); `key` is the
+    /// number that they will have. Returns whether [`Env::ack_timestamp`] is one of them.
+    fn tx_timestamp(&mut self, skb: &mut SkBuff, tsflags: u32, key: u32) -> bool;
+
+    /// The last byte for which [`Env::tx_timestamp`] was called was acknowledged now.
+    fn ack_timestamp(&mut self, skb: &mut SkBuff);
+
     /// Copies `len` bytes of `skb` from `offset` to the caller's buffer.
     fn copy_out(
         &mut self,

@@ -76,6 +76,8 @@ macro_rules! sysctls {
             tcp_min_snd_mss: u32 = 48, sysctl_tcp_min_snd_mss;
             /// 0: receive buffers do not grow by themselves.
             tcp_moderate_rcvbuf: u8 = 1, sysctl_tcp_moderate_rcvbuf;
+            /// Bytes that may be written and not sent.
+            tcp_notsent_lowat: u32 = u32::MAX, sysctl_tcp_notsent_lowat;
             /// Retransmissions after which an orphan is given up; 0 means 8.
             tcp_orphan_retries: u8 = 0, sysctl_tcp_orphan_retries;
             /// How often answers must have followed the peer's data at once for ACKs to wait for answers.
@@ -106,10 +108,14 @@ macro_rules! sysctls {
             tcp_slow_start_after_idle: u8 = 1, sysctl_tcp_slow_start_after_idle;
             /// 1: the urgent pointer names the last urgent byte, not the one behind it.
             tcp_stdurg: u8 = 0, sysctl_tcp_stdurg;
+            /// Retransmissions of a SYN at the same pace, before the timeout doubles.
+            tcp_syn_linear_timeouts: u8 = 4, sysctl_tcp_syn_linear_timeouts;
             /// Retransmissions of a SYN.
             tcp_syn_retries: u8 = 6, sysctl_tcp_syn_retries;
             /// Retransmissions of a SYN-ACK.
             tcp_synack_retries: u8 = 5, sysctl_tcp_synack_retries;
+            /// 1: the timeouts of thin streams do not grow at first.
+            tcp_thin_linear_timeouts: u8 = 0, sysctl_tcp_thin_linear_timeouts;
             /// 0: no timestamps.
             tcp_timestamps: u8 = 1, sysctl_tcp_timestamps;
             /// Which part of the window one GSO packet may take: one of so many; 0 for any.

@@ -103,6 +103,8 @@ pub struct SkBuff {
     truesize: usize,
     csum_ok: bool,
     csum_partial: bool,
+    /// Test only: the number of the time stamp that was asked for.
+    pub tskey: u32,
     /// The receive buffer that this packet is charged to.
     owner: Option<Rc<Cell<usize>>>,
     /// Tells it from every other packet of this thread.
@@ -155,6 +157,7 @@ impl Skb {
             truesize: SKB_OVERHEAD + headroom + tailroom,
             csum_ok: false,
             csum_partial: false,
+            tskey: 0,
             owner: None,
             id: next_id(),
         })))
@@ -200,6 +203,7 @@ impl SkBuff {
             truesize: s.truesize,
             csum_ok: s.csum_ok,
             csum_partial: s.csum_partial,
+            tskey: 0,
             owner: None,
             id: next_id(),
         })))
@@ -238,6 +242,16 @@ impl SkBuff {
     /// True size without the head where that holds no data, in bytes; here it always holds them.
     pub fn frag_truesize(&self) -> usize {
         self.truesize
+    }
+
+    /// Asks for time stamps that will have the number `key`.
+    pub fn set_tx_timestamp(&mut self, _tsflags: u32, key: u32) {
+        self.tskey = key;
+    }
+
+    /// Hands the wish for time stamps on.
+    pub fn move_tx_timestamp(&mut self, to: &mut SkBuff) {
+        to.tskey = self.tskey;
     }
 
     /// One byte of the data.

@@ -305,7 +305,7 @@ fn hostile__any_bytes_as_segments() {
             if rng.per_mille(500) {
                 // Often near the window.
                 let conn = two.b.conns.values().next();
-                let base = conn.map_or(0, |c| c.sock.inq());
+                let base = conn.map_or(0, |c| c.sock.unread());
                 seg[4..8].copy_from_slice(&base.to_be_bytes());
             }
             seg[16..18].fill(0);

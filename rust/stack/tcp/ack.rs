@@ -360,7 +360,7 @@ impl Sock {
                 self.segment_acked(ack, &mut out, &cb, segs);
                 break;
             }
-            let Some(skb) = self.rtx_queue.pop_first() else {
+            let Some(mut skb) = self.rtx_queue.pop_first() else {
                 break;
             };
             let segs = cb.pcount();
@@ -375,6 +375,9 @@ impl Sock {
                 self.lost_out = self.lost_out.saturating_sub(segs);
             }
             self.segment_acked(ack, &mut out, &cb, segs);
+            if cb.tstamp == 2 {
+                env.ack_timestamp(&mut skb);
+            }
             env.wmem_uncharge(skb.truesize());
             skb.consume();
         }

@@ -86,9 +86,8 @@ impl Sock {
                 ato = max;
             }
         }
-        if ato > DELACK_MAX {
-            ato = DELACK_MAX;
-        }
+        // An ACK must come before the peer's timer, which is not below ours.
+        ato = ato.min(self.delack_max).min(self.rto_min);
         let at = now.plus(ato);
         self.ack.scheduled = true;
         if let Some(old) = self.delack_at {
@@ -282,9 +281,9 @@ impl Sock {
         cb.flags = cb.flags.and(Flags::PSH);
         match self.send_new(env, skb, mss) {
             Ok(_) => Ok(()),
-            Err(skb) => {
+            Err((skb, e)) => {
                 self.write_queue.push_front(skb);
-                Err(Errno::ENOMEM)
+                Err(e)
             }
         }
     }

@@ -22,6 +22,16 @@ use crate::stack::{
 /// (`TCP_MAX_QUICKACKS`): the sender's slow start needs the ACKs.
 const MAX_QUICKACKS: u32 = 16;
 
+/// What became of a segment beyond a gap.
+enum Kept {
+    /// It was joined to the one before it.
+    Joined,
+    /// It has a buffer of its own.
+    Alone,
+    /// All of it was there already.
+    Not,
+}
+
 impl Sock {
     /// Takes the payload (and FIN) of an acceptable segment. `skb`'s data still begin with the header.
     ///
@@ -209,10 +219,6 @@ impl Sock {
     ///
     /// Mirrors [`tcp_data_queue_ofo`](srctree/net/ipv4/tcp_input.c).
     fn data_queue_ofo<E: Env>(&mut self, env: &mut E, mut skb: Skb, seg: &Segment) {
-        // RFC 5681, 4.2: "A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
-        // segment arrives".
-        self.ack_now = true;
-        self.ack.scheduled = true;
         if !self.try_rmem_schedule(env, &mut skb, seg.seq) {
             env.count(Counter::TcpOfoDrop);
             if !env.is_dead() {
@@ -222,12 +228,32 @@ impl Sock {
         }
         let arrived = Arrived::new(&skb);
         self.measure_rcv_mss(env, seg, &arrived);
-        if self.sack_ok {
-            // Without SACK the window must not change: the ACK is to be a duplicate (RFC 5681, 2).
-            self.grow_window(env, &arrived, true);
-        }
+        // RFC 5681, 4.2: "A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
+        // segment arrives".
+        self.ack_now = true;
+        self.ack.scheduled = true;
         env.count(Counter::TcpOfoQueue);
-        self.stats.rcv_ooopack = self.stats.rcv_ooopack.wrapping_add(1);
+        self.stats.rcv_ooopack = self
+            .stats
+            .rcv_ooopack
+            .wrapping_add(u32::from(skb.gso_segs().max(1)));
+        let kept = self.insert_ofo(env, skb, seg);
+        // Without SACK the window must not change: the ACK is to be a duplicate (RFC 5681, 2).
+        if self.sack_ok {
+            match kept {
+                Kept::Joined => self.grow_window(env, &arrived, true, 0),
+                // It counts among what is received only from now on.
+                Kept::Alone => self.grow_window(env, &arrived, false, arrived.truesize),
+                Kept::Not => {}
+            }
+        }
+        if env.is_held() {
+            self.rcvbuf_grow(env, self.rcvq_space.space);
+        }
+    }
+
+    /// Puts a segment in its place among those beyond the gap.
+    fn insert_ofo<E: Env>(&mut self, env: &mut E, mut skb: Skb, seg: &Segment) -> Kept {
         let (seq, mut end) = (seg.seq, seg.end_seq);
         let fin = seg.flags.has(Flags::FIN);
         if let Some(before) = self.ooo.at_or_before(seq) {
@@ -237,7 +263,7 @@ impl Sock {
                 env.count(Counter::TcpOfoMerge);
                 self.dsack_set(env, seq, end);
                 self.sack_new_ofo(seq, end);
-                return;
+                return Kept::Not;
             }
             if bcb.seq == seq {
                 // Covers the older one wholly, which began at the same number.
@@ -254,7 +280,7 @@ impl Sock {
                         before.tcp_cb_mut().end_seq = end;
                         self.drop_covered(env, bcb.seq, end);
                         self.sack_new_ofo(seq, end);
-                        return;
+                        return Kept::Joined;
                     }
                     Err(back) => skb = back,
                 }
@@ -266,6 +292,7 @@ impl Sock {
         }
         self.drop_covered(env, seq, end);
         self.sack_new_ofo(seq, end);
+        Kept::Alone
     }
 
     /// Drops what lies wholly inside `[seq, end)` behind the segment at `seq`.
@@ -417,7 +444,7 @@ impl Sock {
         }
         self.ack.lrcvtime = now;
         if skb.len >= 128 {
-            self.grow_window(env, skb, true);
+            self.grow_window(env, skb, true, 0);
         }
     }
 

@@ -110,7 +110,12 @@ impl Sock {
         let mss = self.current_mss();
         let goal = mss.saturating_mul(u32::from(self.gso_segs));
         let bound = self.bound_to_half_wnd(goal);
-        (mss, if bound < goal { bound.max(mss) } else { goal })
+        if bound < goal {
+            // Whole segments only.
+            let segs = bound.checked_div(mss).unwrap_or(0).max(1);
+            return (mss, mss.saturating_mul(segs));
+        }
+        (mss, goal)
     }
 
     /// The right edge of the peer's window.
@@ -259,7 +264,7 @@ impl Sock {
             }
             match self.send_new(env, skb, mss) {
                 Ok(segs) => sent = sent.saturating_add(segs),
-                Err(skb) => {
+                Err((skb, _)) => {
                     self.write_queue.push_front(skb);
                     break;
                 }
@@ -327,13 +332,18 @@ impl Sock {
     }
 
     /// Sends one new segment (or GSO packet) and moves it to the retransmission queue. Returns how many
-    /// segments it is; it comes back when there is no memory for the clone.
+    /// segments it is.
+    ///
+    /// # Errors
+    ///
+    /// The segment comes back, and is not sent, when there is no memory for the clone or the layers below
+    /// refuse it.
     pub(super) fn send_new<E: Env>(
         &mut self,
         env: &mut E,
         mut skb: Skb,
         mss: u32,
-    ) -> Result<u32, Skb> {
+    ) -> Result<u32, (Skb, Errno)> {
         let len = skb.len() as u32;
         let now = env.now();
         let cb = skb.tcp_cb_mut();
@@ -342,11 +352,11 @@ impl Sock {
         cb.sent_at = now.as_nanos();
         let cb = *cb;
         let Some(clone) = skb.clone_for_xmit() else {
-            return Err(skb);
+            return Err((skb, Errno::ENOMEM));
         };
-        // A refusal by a queue below is congestion, not an error of the connection: the segment
-        // counts as sent and its timer brings it back.
-        let _ = self.transmit(env, clone);
+        if let Err(e) = self.transmit(env, clone) {
+            return Err((skb, e));
+        }
         self.event_new_data_sent(env, &cb);
         if len < cb.pcount().saturating_mul(mss) {
             // Minshall: a small segment is now in flight.
@@ -390,6 +400,15 @@ impl Sock {
         *rcb = old;
         rcb.seq = cut;
         rcb.flags = old.flags.without(Flags::SYN);
+        if old.tstamp != 0 {
+            // The time stamps are those of one byte.
+            if old.ack_seq.before(cut) {
+                rcb.tstamp = 0;
+            } else {
+                skb.tcp_cb_mut().tstamp = 0;
+                skb.move_tx_timestamp(&mut rest);
+            }
+        }
         if old.pcount != 0 {
             let mss = u32::from(old.gso_size).max(1);
             let total = old.end_seq.since(old.seq);

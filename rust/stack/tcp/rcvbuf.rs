@@ -86,12 +86,20 @@ impl Sock {
     }
 
     /// A packet came: lets the window grow if the peer's packets fill their buffers well. With `adjust` a head
-    /// without payload does not count, for it goes when packets are joined.
+    /// without payload does not count, for it goes when packets are joined; `charged` bytes of what is charged to
+    /// the buffer are left out of account.
     ///
     /// Mirrors [`tcp_grow_window`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn grow_window<E: Env>(&mut self, env: &E, skb: &Arrived, adjust: bool) {
+    pub(super) fn grow_window<E: Env>(
+        &mut self,
+        env: &E,
+        skb: &Arrived,
+        adjust: bool,
+        charged: u32,
+    ) {
+        let space = self.space_less(env, charged);
         let room = i64::from(self.window_clamp)
-            .min(i64::from(self.space(env)))
+            .min(i64::from(space))
             .wrapping_sub(i64::from(self.rcv_ssthresh));
         if room <= 0 {
             return;

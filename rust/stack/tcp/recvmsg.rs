@@ -6,7 +6,7 @@ use super::{
     skb::Flags,
     sock::{Sock, State}, //
 };
-use crate::platform::MsgIter;
+use crate::platform::{MsgIter, SkBuff};
 use crate::stack::{
     env::Env,
     errno::Errno, //
@@ -219,6 +219,64 @@ impl Sock {
             }
         }
         Ended::Drained
+    }
+
+    /// Gives up to `len` bytes of the queue to `f`, packet by packet (the packet, where to begin, how much), up
+    /// to the urgent mark or until `f` takes nothing. Returns the bytes taken.
+    ///
+    /// # Errors
+    ///
+    /// ENOTCONN of a listener.
+    ///
+    /// Mirrors [`__tcp_read_sock`](srctree/net/ipv4/tcp.c).
+    pub fn read_sock<E: Env>(
+        &mut self,
+        env: &mut E,
+        len: usize,
+        mut f: impl FnMut(&SkBuff, usize, usize) -> usize,
+    ) -> Result<usize, Errno> {
+        if self.state == State::Listen {
+            return Err(Errno::ENOTCONN);
+        }
+        let mut copied = 0usize;
+        while let Some(skb) = self.receive_queue.front() {
+            let cb = *skb.tcp_cb();
+            let offset = self.copied_seq.since(cb.seq) as usize;
+            let have = skb.len().saturating_sub(offset);
+            if have != 0 {
+                let mut want = have.min(len.saturating_sub(copied));
+                if let Some(ahead) = self.urg_offset(self.copied_seq) {
+                    want = want.min(ahead);
+                }
+                if want == 0 {
+                    break;
+                }
+                let used = f(skb, offset, want).min(want);
+                self.copied_seq = self.copied_seq.add(used as u32);
+                copied = copied.saturating_add(used);
+                if used < want {
+                    break;
+                }
+                if used < have {
+                    continue;
+                }
+            }
+            let fin = cb.flags.has(Flags::FIN);
+            if fin {
+                self.copied_seq = self.copied_seq.add(1);
+            }
+            if let Some(skb) = self.receive_queue.pop_front() {
+                skb.consume();
+            }
+            if fin {
+                break;
+            }
+        }
+        self.rcv_space_adjust(env);
+        if copied != 0 {
+            self.cleanup_rbuf(env, copied);
+        }
+        Ok(copied)
     }
 
     /// The queue is empty and the caller is not content yet.

@@ -21,6 +21,8 @@ pub struct SendFlags {
     pub eor: bool,
     /// MSG_OOB: the last byte is urgent.
     pub oob: bool,
+    /// The time stamps that are wanted of the last byte (`SOF_TIMESTAMPING_*`).
+    pub tsflags: u32,
 }
 
 /// How far a sendmsg has come.
@@ -131,7 +133,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_stream_alloc_skb`, `tcp_skb_entail`](srctree/net/ipv4/tcp.c).
     fn new_segment<E: Env>(&mut self, env: &mut E) -> bool {
-        if env.wmem_queued() >= env.sndbuf() {
+        if env.wmem_queued() >= env.sndbuf() || self.notsent_full(env).0 {
             return false;
         }
         let Some(mut skb) = env.alloc_stream() else {
@@ -147,6 +149,34 @@ impl Sock {
         self.write_queue.push_back(skb);
         self.slow_start_after_idle_check(env);
         true
+    }
+
+    /// Asks for the time stamps of what was written last, if it is not sent yet.
+    ///
+    /// Mirrors [`tcp_tx_timestamp`](srctree/net/ipv4/tcp.c).
+    pub fn tx_timestamp<E: Env>(&mut self, env: &mut E, tsflags: u32) {
+        if tsflags == 0 {
+            return;
+        }
+        let base = self.tskey_base;
+        let Some(tail) = self.write_queue.back_mut() else {
+            return;
+        };
+        let key = tail.tcp_cb().seq.add(tail.len() as u32).sub(1);
+        let ack = env.tx_timestamp(tail, tsflags, key.since(base));
+        let cb = tail.tcp_cb_mut();
+        cb.ack_seq = key;
+        cb.tstamp = if ack { 2 } else { 1 };
+    }
+
+    /// Time stamps count bytes from now on: from what is written next with `from_now`, else from what is
+    /// not acknowledged yet (SOF_TIMESTAMPING_OPT_ID_TCP, SOF_TIMESTAMPING_OPT_ID).
+    pub fn number_timestamps(&mut self, from_now: bool) {
+        self.tskey_base = if from_now {
+            self.write_seq
+        } else {
+            self.snd_una
+        };
     }
 
     /// Removes a segment that was made for data which then could not be copied.
@@ -198,6 +228,7 @@ impl Sock {
         if self.write_queue.is_empty() {
             return;
         }
+        self.tx_timestamp(env, flags.tsflags);
         if !flags.more || self.forced_push() {
             self.mark_push();
         }

@@ -53,7 +53,7 @@ pub struct Cb {
     pub seq: SeqNum,
     /// The sequence number after the last.
     pub end_seq: SeqNum,
-    /// Received: the acknowledgement number. Sent: unused.
+    /// Received: the acknowledgement number. Sent: with `tstamp`, the byte whose time stamps are wanted.
     pub ack_seq: SeqNum,
     /// Sent: number of segments on the wire that this buffer stands for; at least 1 once sent.
     pub pcount: u16,
@@ -67,8 +67,8 @@ pub struct Cb {
     pub marks: Marks,
     /// Sent: 1 if no later data may be joined to it (MSG_EOR).
     pub eor: u8,
-    /// Keeps the layout free of implicit padding.
-    pub reserved: u8,
+    /// Sent: time stamps of `ack_seq` are wanted; 2 if that of its acknowledgement is one.
+    pub tstamp: u8,
     /// Sent: segments that had been delivered when it was sent (`tx.delivered`).
     pub delivered: u32,
 }

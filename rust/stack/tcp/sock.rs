@@ -328,6 +328,16 @@ pub struct Sock {
     pub(super) no_fin_wait2: bool,
     /// TCP_INQ.
     pub(super) recvmsg_inq: bool,
+    /// TCP_THIN_LINEAR_TIMEOUTS.
+    pub(super) thin_lto: bool,
+    /// TCP_NOTSENT_LOWAT, in bytes; 0 for the namespace's.
+    pub(super) notsent_lowat: u32,
+    /// The longest delay of an ACK (TCP_DELACK_MAX_US).
+    pub(super) delack_max: Duration,
+    /// The byte that has the number 0 in time stamps.
+    pub(super) tskey_base: SeqNum,
+    /// When the window was first probed; `None` while it is not.
+    pub(super) probes_tstamp: Option<Instant>,
     pub(super) snd_isn: SeqNum,
     pub(super) irs: SeqNum,
     pub(super) stats: Stats,
@@ -477,6 +487,11 @@ impl Sock {
             linger2: Duration::ZERO,
             no_fin_wait2: false,
             recvmsg_inq: false,
+            thin_lto: false,
+            notsent_lowat: 0,
+            delack_max: super::DELACK_MAX,
+            tskey_base: SeqNum::default(),
+            probes_tstamp: None,
             snd_isn: SeqNum::default(),
             irs: SeqNum::default(),
             stats: Stats::default(),
@@ -585,6 +600,24 @@ impl Sock {
             0 if env.shutdown().rcv() => 1,
             n => n,
         }
+    }
+
+    /// Whether anything stands in the receive queue.
+    pub fn has_queued(&self) -> bool {
+        !self.receive_queue.is_empty()
+    }
+
+    /// Whether as much is written and not sent as TCP_NOTSENT_LOWAT allows, and whether half as much is.
+    ///
+    /// Mirrors [`tcp_stream_memory_free`](srctree/net/ipv4/tcp.c).
+    #[inline]
+    pub fn notsent_full<E: Env>(&self, env: &E) -> (bool, bool) {
+        let lowat = match self.notsent_lowat {
+            0 => env.sysctl().tcp_notsent_lowat(),
+            n => n,
+        };
+        let notsent = self.write_seq.since(self.snd_nxt);
+        (notsent >= lowat, notsent.saturating_mul(2) >= lowat)
     }
 
     /// What poll(2) compares with SO_RCVLOWAT: bytes that can be read, many more than there are where

@@ -2,7 +2,8 @@
 //! SOL_TCP options that are numbers.
 
 use super::{
-    sock::{Sock, State}, //
+    sock::{Sock, State},
+    DELACK_MAX, //
 };
 use crate::platform::Sysctl;
 use crate::stack::{
@@ -18,6 +19,9 @@ const MAX_COUNT: i32 = 127;
 /// The longest FIN-WAIT-2 of an orphan, in seconds (`TCP_FIN_TIMEOUT_MAX`).
 const MAX_LINGER2_SECS: i32 = 120;
 
+/// A tick of the clock that timers go by where it is slow (`HZ=250`): shorter times than two of them are
+/// refused (`TCP_TIMEOUT_MIN`).
+const TICK: Duration = Duration::from_millis(4);
 /// The smallest TCP_WINDOW_CLAMP, in bytes (`SOCK_MIN_RCVBUF / 2`).
 const MIN_WINDOW_CLAMP: i32 = 1152;
 
@@ -48,6 +52,25 @@ pub enum Opt {
     UserTimeout,
     /// TCP_INQ: recvmsg tells what is left.
     Inq,
+    /// TCP_NOTSENT_LOWAT, in bytes.
+    NotsentLowat,
+    /// TCP_THIN_LINEAR_TIMEOUTS.
+    ThinLinearTimeouts,
+    /// TCP_RTO_MAX_MS, in milliseconds.
+    RtoMaxMs,
+    /// TCP_RTO_MIN_US, in microseconds.
+    RtoMinUs,
+    /// TCP_DELACK_MAX_US, in microseconds.
+    DelackMaxUs,
+}
+
+/// A time of `val` microseconds, at most `max`.
+fn micros(val: i32, max: Duration) -> Result<Duration, Errno> {
+    let time = Duration::from_micros(u64::from(val.unsigned_abs()));
+    if val < 0 || time <= TICK || time > max {
+        return Err(Errno::EINVAL);
+    }
+    Ok(time)
 }
 
 impl Sock {
@@ -126,6 +149,25 @@ impl Sock {
                 }
                 self.recvmsg_inq = val != 0;
             }
+            Opt::NotsentLowat => {
+                self.notsent_lowat = val as u32;
+                env.write_space();
+            }
+            Opt::ThinLinearTimeouts => {
+                if !(0..=1).contains(&val) {
+                    return Err(Errno::EINVAL);
+                }
+                self.thin_lto = val != 0;
+            }
+            Opt::RtoMaxMs => {
+                let ms = u64::from(val.unsigned_abs());
+                if val < 1000 || ms > super::RTO_MAX.as_millis() {
+                    return Err(Errno::EINVAL);
+                }
+                self.rto_max = Duration::from_millis(ms);
+            }
+            Opt::RtoMinUs => self.rto_min = micros(val, super::RTO_MIN)?,
+            Opt::DelackMaxUs => self.delack_max = micros(val, DELACK_MAX)?,
             Opt::UserTimeout => {
                 if val < 0 {
                     return Err(Errno::EINVAL);
@@ -201,6 +243,11 @@ impl Sock {
                 }
             }
             Opt::Inq => i32::from(self.recvmsg_inq),
+            Opt::NotsentLowat => self.notsent_lowat as i32,
+            Opt::ThinLinearTimeouts => i32::from(self.thin_lto),
+            Opt::RtoMaxMs => self.rto_max.as_millis().min(i32::MAX as u64) as i32,
+            Opt::RtoMinUs => self.rto_min.as_micros().min(i32::MAX as u64) as i32,
+            Opt::DelackMaxUs => self.delack_max.as_micros().min(i32::MAX as u64) as i32,
             Opt::WindowClamp => self.window_clamp.min(i32::MAX as u32) as i32,
             Opt::QuickAck => i32::from(self.ack.pingpong < sysctl.tcp_pingpong_thresh()),
             Opt::UserTimeout => self.user_timeout.as_millis().min(i32::MAX as u64) as i32,

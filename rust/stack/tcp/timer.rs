@@ -29,6 +29,15 @@ use crate::stack::{
 /// (`TCP_RESOURCE_PROBE_INTERVAL`).
 const RESOURCE_PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// The shortest time to wait for what may happen at any time (`TCP_TIMEOUT_MIN`).
+const TIMEOUT_MIN: Duration = Duration::from_millis(8);
+/// Fewer segments in flight are a thin stream (`tcp_stream_is_thin`).
+const THIN_PACKETS: u32 = 4;
+/// Timeouts of a thin stream that do not grow (`TCP_THIN_LINEAR_RETRIES`).
+const THIN_LINEAR_RETRIES: u8 = 6;
+/// No threshold has been set yet (`TCP_INFINITE_SSTHRESH`).
+const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
+
 impl Sock {
     /// Does what is due at `env.now()`.
     ///
@@ -94,7 +103,7 @@ impl Sock {
         let syn = matches!(self.state, State::SynSent | State::SynRecv);
         if self.snd_wnd == 0 && !env.is_dead() && !syn {
             // The peer shrank its window to nothing: it is alive as long as it answers.
-            if now.since(self.rcv_tstamp) > self.rto_max {
+            if self.rtx_probe0_timed_out(now) {
                 self.timed_out(env);
                 return;
             }
@@ -114,10 +123,10 @@ impl Sock {
             self.rto_at = Some(now.plus(RESOURCE_PROBE_INTERVAL));
             return;
         }
-        // 5.5: "The host MUST set RTO <- RTO * 2".
-        self.backoff = self.backoff.saturating_add(1);
+        self.back_off(env);
         // 5.6.
-        self.rto_at = Some(now.plus(self.backed_off_rto()));
+        let rto = self.backed_off_rto();
+        self.rto_at = Some(now.plus(self.clamp_rto_to_user_timeout(now, rto)));
     }
 
     /// A recovery ends in a timeout: which.
@@ -132,6 +141,74 @@ impl Sock {
         });
     }
 
+    /// Makes the next timeout longer: RFC 6298, 5.5: "The host MUST set RTO <- RTO * 2". A thin stream may try a
+    /// few times at the same pace, and so may a SYN.
+    fn back_off<E: Env>(&mut self, env: &E) {
+        let thin = self.state == State::Established
+            && (self.thin_lto || env.sysctl().tcp_thin_linear_timeouts() != 0)
+            && self.packets_out < THIN_PACKETS
+            && !self.in_initial_slowstart()
+            && self.retransmits <= THIN_LINEAR_RETRIES;
+        if thin {
+            self.backoff = 0;
+        } else if self.state != State::SynSent
+            || self.retransmits > env.sysctl().tcp_syn_linear_timeouts()
+        {
+            self.backoff = self.backoff.saturating_add(1);
+        }
+    }
+
+    /// Whether the window has never been reduced.
+    ///
+    /// Mirrors [`tcp_in_initial_slowstart`](srctree/include/net/tcp.h).
+    fn in_initial_slowstart(&self) -> bool {
+        self.snd_ssthresh >= INFINITE_SSTHRESH
+    }
+
+    /// Whether a peer that closed its window below what is in flight has been silent for too long, or let us
+    /// try for longer than the user wants.
+    ///
+    /// Mirrors [`tcp_rtx_probe0_timed_out`](srctree/net/ipv4/tcp_timer.c).
+    fn rtx_probe0_timed_out(&self, now: Instant) -> bool {
+        let first = self.rtx_queue.first().map(|skb| skb.tcp_cb().sent_at);
+        let start = self.retrans_stamp.or(first.map(Instant::from_nanos));
+        let tried = now.since(start.unwrap_or(now));
+        let mut timeout = self.rto_max.times(2);
+        if !self.user_timeout.is_zero() {
+            if tried > self.user_timeout {
+                return true;
+            }
+            timeout = timeout.min(self.user_timeout);
+        }
+        now.since(self.rcv_tstamp) > timeout && tried > timeout
+    }
+
+    /// The next timeout, but no later than TCP_USER_TIMEOUT wants the connection given up.
+    ///
+    /// Mirrors [`tcp_clamp_rto_to_user_timeout`](srctree/net/ipv4/tcp_timer.c).
+    fn clamp_rto_to_user_timeout(&self, now: Instant, rto: Duration) -> Duration {
+        match self.retrans_stamp {
+            Some(start) if !self.user_timeout.is_zero() => {
+                let left = self.user_timeout.minus(now.since(start));
+                rto.min(left.max(Duration::from_millis(1)))
+            }
+            _ => rto,
+        }
+    }
+
+    /// The same for the next probe of the window.
+    ///
+    /// Mirrors [`tcp_clamp_probe0_to_user_timeout`](srctree/net/ipv4/tcp_timer.c).
+    pub(super) fn clamp_probe0_to_user_timeout(&self, now: Instant, when: Duration) -> Duration {
+        match self.probes_tstamp {
+            Some(start) if !self.user_timeout.is_zero() => {
+                let left = self.user_timeout.minus(now.since(start));
+                when.min(left.max(TIMEOUT_MIN))
+            }
+            _ => when,
+        }
+    }
+
     /// Gives the connection up if it has been retransmitting for too long. Returns whether it did.
     ///
     /// 3.8.3. Mirrors [`tcp_write_timeout`](srctree/net/ipv4/tcp_timer.c).
@@ -141,14 +218,17 @@ impl Sock {
                 if self.retransmits != 0 {
                     env.negative_advice();
                 }
-                if self.user_timeout.is_zero() {
-                    if self.retransmits >= self.syn_retries(env.sysctl()) {
-                        self.timed_out(env);
-                        return true;
-                    }
-                    return false;
+                let retries = self.syn_retries(env.sysctl());
+                let linear = if self.state == State::SynSent {
+                    env.sysctl().tcp_syn_linear_timeouts()
+                } else {
+                    0
+                };
+                if self.retransmits >= retries.saturating_add(linear) {
+                    self.timed_out(env);
+                    return true;
                 }
-                self.syn_retries(env.sysctl())
+                retries
             }
             _ => {
                 if self.retransmits == env.sysctl().tcp_retries1() {
@@ -213,8 +293,8 @@ impl Sock {
     pub(super) fn arm_probe0(&mut self, now: Instant) {
         self.pending = Pending::Probe0;
         let base = self.rto.max(self.rto_min);
-        let when = base.backoff(u32::from(self.backoff));
-        self.rto_at = Some(now.plus(when.min(self.rto_max)));
+        let when = base.backoff(u32::from(self.backoff)).min(self.rto_max);
+        self.rto_at = Some(now.plus(self.clamp_probe0_to_user_timeout(now, when)));
     }
 
     /// Asks a peer whose window is closed.
@@ -225,10 +305,12 @@ impl Sock {
     fn probe_timer<E: Env>(&mut self, env: &mut E) {
         if self.packets_out != 0 || self.write_queue.is_empty() {
             self.probes_out = 0;
+            self.probes_tstamp = None;
             return;
         }
         let now = env.now();
         let dead = env.is_dead();
+        let start = *self.probes_tstamp.get_or_insert(now);
         // A peer that answers keeps the connection for ever (3.8.6.1), unless nobody is left to care.
         let alive = self.backed_off_rto() < self.rto_max;
         let limit = if dead {
@@ -236,9 +318,8 @@ impl Sock {
         } else {
             env.sysctl().tcp_retries2()
         };
-        let silent = now.since(self.rcv_tstamp);
-        if (!self.user_timeout.is_zero() && self.probes_out > 0 && silent >= self.user_timeout)
-            || (dead && !alive)
+        if (!self.user_timeout.is_zero() && start != now && now.since(start) >= self.user_timeout)
+            || (dead && !alive && self.backoff >= limit)
             || self.probes_out >= limit
         {
             self.timed_out(env);
@@ -248,12 +329,21 @@ impl Sock {
         let sent = self.write_wakeup(env);
         if self.state == State::Close || self.packets_out != 0 || self.write_queue.is_empty() {
             // The probe carried data: the retransmission timer has taken over.
+            self.probes_out = 0;
+            self.backoff = 0;
+            self.probes_tstamp = None;
             return;
         }
-        if sent.is_ok() {
-            self.probes_out = self.probes_out.saturating_add(1);
-            let most = env.sysctl().tcp_retries2();
-            self.backoff = self.backoff.saturating_add(1).min(most);
+        self.probes_out = self.probes_out.saturating_add(1);
+        if sent == Err(Errno::ENOBUFS) {
+            // A queue of this host's refused it: others want to send too.
+            self.pending = Pending::Probe0;
+            let when = self.clamp_probe0_to_user_timeout(now, RESOURCE_PROBE_INTERVAL);
+            self.rto_at = Some(now.plus(when));
+            return;
+        }
+        if self.backoff < env.sysctl().tcp_retries2() {
+            self.backoff = self.backoff.saturating_add(1);
         }
         self.arm_probe0(now);
     }
@@ -311,7 +401,7 @@ impl Sock {
             self.keep_at = Some(now.plus(self.keepalive_intvl(env.sysctl())));
         } else {
             // No memory here says nothing about the peer.
-            self.keep_at = Some(now.plus(Duration::from_millis(500)));
+            self.keep_at = Some(now.plus(RESOURCE_PROBE_INTERVAL));
         }
     }
 }

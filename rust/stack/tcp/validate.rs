@@ -82,7 +82,7 @@ impl Sock {
         }
         // Second, RST. RFC 5961, 3.2: only an exact match resets.
         if rst {
-            if seg.seq == self.rcv_nxt || self.reset_after_fin(seg) {
+            if seg.seq == self.rcv_nxt || self.reset_after_fin(seg) || self.reset_after_sack(seg) {
                 self.reset(env);
             } else {
                 self.send_challenge_ack(env);
@@ -141,6 +141,15 @@ impl Sock {
                 self.state,
                 State::CloseWait | State::LastAck | State::Closing
             )
+    }
+
+    /// Whether a reset stands right behind what we have acknowledged selectively: such a peer, too, knows where
+    /// we are.
+    ///
+    /// Mirrors [`tcp_validate_incoming`](srctree/net/ipv4/tcp_input.c).
+    fn reset_after_sack(&self, seg: &Segment) -> bool {
+        let ends = self.selective_acks.blocks().iter().map(|b| b.end);
+        self.sack_ok && ends.reduce(SeqNum::later) == Some(seg.seq)
     }
 
     /// Whether a segment's timestamp is not older, by more than `window` ticks, than one already accepted.

@@ -124,7 +124,16 @@ impl Sock {
     /// Mirrors [`tcp_space`](srctree/include/net/tcp.h).
     #[inline]
     pub(super) fn space<E: Env>(&self, env: &E) -> i32 {
-        let used = env.backlog_len().wrapping_add(env.rmem_alloc());
+        self.space_less(env, 0)
+    }
+
+    /// The same as if `less` bytes of what is charged to the buffer were not.
+    #[inline]
+    pub(super) fn space_less<E: Env>(&self, env: &E, less: u32) -> i32 {
+        let used = env
+            .backlog_len()
+            .wrapping_add(env.rmem_alloc())
+            .wrapping_sub(less);
         self.win_from_space((env.rcvbuf() as i32).wrapping_sub(used as i32))
     }
 

@@ -54,6 +54,8 @@ pub struct World {
     pub urg_inline: bool,
     /// How often `SIGURG` was sent.
     pub sigurg: u32,
+    /// Time stamps of acknowledged data: what they were asked as.
+    pub ack_stamps: Vec<u32>,
     /// Charged to the send queue, in bytes.
     pub wmem: usize,
     /// Charged to the receive queue, in bytes.
@@ -96,6 +98,7 @@ impl World {
             rcvlowat: 1,
             urg_inline: false,
             sigurg: 0,
+            ack_stamps: Vec::new(),
             wmem: 0,
             rmem: Rc::new(Cell::new(0)),
             out: VecDeque::new(),
@@ -170,6 +173,15 @@ impl Env for World {
         skb.append_frag(&bytes);
         self.wmem += skb.truesize() - before;
         Append::Bytes(bytes.len())
+    }
+
+    fn tx_timestamp(&mut self, skb: &mut SkBuff, tsflags: u32, key: u32) -> bool {
+        skb.set_tx_timestamp(tsflags, key);
+        tsflags != 0
+    }
+
+    fn ack_timestamp(&mut self, skb: &mut SkBuff) {
+        self.ack_stamps.push(skb.tskey);
     }
 
     fn copy_out(

@@ -96,9 +96,9 @@ fn connect__times_out() {
         h.sock.on_timer(&mut h.world);
         syns += h.sent().len();
     }
-    // 1 + 2 + … + 64 s: tcp_syn_retries = 6.
-    assert_eq!(h.world.now.since(start).as_secs(), 127);
-    assert_eq!(syns, 8);
+    // Four times at one second (tcp_syn_linear_timeouts), then 1 + 2 + … + 64 s (tcp_syn_retries = 6).
+    assert_eq!(h.world.now.since(start).as_secs(), 131);
+    assert_eq!(syns, 12);
     assert_eq!(h.world.error, Some(Errno::ETIMEDOUT));
     h.world.assert_clean();
 }

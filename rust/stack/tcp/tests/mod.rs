@@ -11,6 +11,7 @@ mod hostile;
 mod memory;
 mod script;
 mod seqnum;
+mod sockside;
 mod states;
 mod timers;
 mod transfer;

@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     Case::two(G, "MSG_DONTWAIT_recv_EAGAIN", dontwait_recv),
     Case::two(G, "MSG_DONTWAIT_send_until_EAGAIN", dontwait_send),
     Case::two(G, "MSG_OOB_recv_without_urgent_data_EINVAL", oob),
+    Case::two(G, "MSG_OOB_byte_is_read_apart", oob_apart),
     Case::two(G, "zero_length_send_and_recv", zero_length),
     Case::two(G, "recvmsg_gathers_into_the_vector", vectors),
     Case::two(G, "FIONREAD_counts_what_can_be_read", fionread),
@@ -182,6 +183,31 @@ fn drop_all(sock: &Sock, mut n: usize) -> Result<()> {
 fn oob(ctx: &Ctx) -> Result<()> {
     let (_client, server) = ctx.connected()?;
     want_errno("recv", server.recv(&mut [0; 1], c::MSG_OOB), c::EINVAL)
+}
+
+fn oob_apart(ctx: &Ctx) -> Result<()> {
+    let (client, server) = ctx.connected()?;
+    client.send_all(b"ab").sys("send")?;
+    check_eq!(
+        client
+            .send(b"!", c::MSG_OOB | c::MSG_NOSIGNAL)
+            .sys("urgent")?,
+        1,
+        "urgent byte sent"
+    );
+    client.send_all(b"cd").sys("send")?;
+    let mut byte = [0; 1];
+    netlab::wait::until("the urgent byte", || {
+        server.recv(&mut byte, c::MSG_OOB).ok()
+    })?;
+    check_eq!(byte, *b"!", "the urgent byte");
+    // The stream goes up to the mark, then on behind it.
+    let mut buf = [0; 8];
+    check_eq!(server.recv(&mut buf, 0).sys("recv")?, 2, "up to the mark");
+    check_eq!(buf[..2], *b"ab", "before the mark");
+    check_eq!(server.recv(&mut buf, 0).sys("recv")?, 2, "behind the mark");
+    check_eq!(buf[..2], *b"cd", "behind the mark");
+    want_errno("again", server.recv(&mut byte, c::MSG_OOB), c::EINVAL)
 }
 
 fn zero_length(ctx: &Ctx) -> Result<()> {

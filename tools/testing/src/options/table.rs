@@ -177,7 +177,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 12 "TCP_QUICKACK" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     TCP 13 "TCP_CONGESTION" Tcp &[114, 101, 110, 111], Set::Ok, Get::Ok, Done, "";
     TCP 14 "TCP_MD5SIG" Tcp int!(0), Set::Err(c::EINVAL), Get::Err(c::ENOPROTOOPT), Refused(c::ENOPROTOOPT), "";
-    TCP 16 "TCP_THIN_LINEAR_TIMEOUTS" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
+    TCP 16 "TCP_THIN_LINEAR_TIMEOUTS" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     TCP 17 "TCP_THIN_DUPACK" Tcp int!(1), Set::Ok, Get::Is(0), Refused(c::ENOPROTOOPT), "";
     TCP 18 "TCP_USER_TIMEOUT" Tcp int!(5000), Set::Ok, Get::Is(5000), Done, "";
     TCP 19 "TCP_REPAIR" Tcp int!(0), Set::Ok, Get::Is(0), Refused(c::ENOPROTOOPT), "";
@@ -186,7 +186,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 22 "TCP_REPAIR_OPTIONS" Tcp int!(1), Set::Err(c::EINVAL), Get::Err(c::ENOPROTOOPT), Refused(c::ENOPROTOOPT), "";
     TCP 23 "TCP_FASTOPEN" Tcp int!(5), Set::Ok, Get::Is(5), Refused(c::ENOPROTOOPT), "";
     TCP 24 "TCP_TIMESTAMP" Tcp int!(5), Set::Err(c::EPERM), Get::Ok, Refused(c::ENOPROTOOPT), "";
-    TCP 25 "TCP_NOTSENT_LOWAT" Tcp int!(5000), Set::Ok, Get::Is(5000), Refused(c::ENOPROTOOPT), "";
+    TCP 25 "TCP_NOTSENT_LOWAT" Tcp int!(5000), Set::Ok, Get::Is(5000), Done, "";
     TCP 26 "TCP_CC_INFO" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
     TCP 27 "TCP_SAVE_SYN" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
     TCP 28 "TCP_SAVED_SYN" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
@@ -205,7 +205,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 41 "TCP_AO_GET_KEYS" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::ENOENT), Refused(c::ENOPROTOOPT), "";
     TCP 42 "TCP_AO_REPAIR" Tcp int!(0), Set::Err(c::EINVAL), Get::Err(c::EPERM), Refused(c::ENOPROTOOPT), "";
     TCP 43 "TCP_IS_MPTCP" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Is(0), Refused(c::ENOPROTOOPT), "";
-    TCP 44 "TCP_RTO_MAX_MS" Tcp int!(10000), Set::Ok, Get::Is(10000), Refused(c::ENOPROTOOPT), "";
-    TCP 45 "TCP_RTO_MIN_US" Tcp int!(100000), Set::Ok, Get::Is(100000), Refused(c::ENOPROTOOPT), "";
-    TCP 46 "TCP_DELACK_MAX_US" Tcp int!(40000), Set::Ok, Get::Is(40000), Refused(c::ENOPROTOOPT), "";
+    TCP 44 "TCP_RTO_MAX_MS" Tcp int!(10000), Set::Ok, Get::Is(10000), Done, "";
+    TCP 45 "TCP_RTO_MIN_US" Tcp int!(100000), Set::Ok, Get::Is(100000), Done, "";
+    TCP 46 "TCP_DELACK_MAX_US" Tcp int!(40000), Set::Ok, Get::Is(40000), Done, "";
 };

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The error queue of a socket (MSG_ERRQUEUE): what ICMP said of packets, and when packets were sent
+//! (SO_TIMESTAMPING).
+//!
+//! C header: [`include/linux/errqueue.h`](srctree/include/linux/errqueue.h)
+
+use super::{
+    proto::Protocol,
+    skbuff::{
+        SkBuff,
+        Skb, //
+    },
+    sock::{
+        Sk,
+        Sock, //
+    },
+    socket::Msg,
+};
+use crate::bindings;
+use core::{
+    mem::size_of,
+    ptr, //
+};
+use kernel::{
+    error::{
+        code::*,
+        Result, //
+    },
+    ffi::c_int, //
+};
+
+/// Bits of `shinfo->tx_flags` that ask for a time stamp (`SKBTX_ANY_TSTAMP`, but for BPF's).
+const ANY_TSTAMP: u8 = (bindings::SKBTX_HW_TSTAMP_NOBPF
+    | bindings::SKBTX_SW_TSTAMP
+    | bindings::SKBTX_SCHED_TSTAMP
+    | bindings::SKBTX_COMPLETION_TSTAMP) as u8;
+
+impl Sk {
+    /// What the user wants of time stamps (`SOF_TIMESTAMPING_*`).
+    #[inline]
+    pub fn tsflags(&self) -> u32 {
+        // SAFETY: A live socket's word, read once.
+        unsafe { (&raw const (*self.as_ptr()).sk_tsflags).read_volatile() }
+    }
+
+    /// Whether the error queue holds anything.
+    #[inline]
+    pub fn has_errors(&self) -> bool {
+        // SAFETY: A live socket's list head, compared with itself (`skb_queue_empty_lockless`).
+        unsafe {
+            let list = &raw mut (*self.as_ptr()).sk_error_queue;
+            let next = (&raw const (*list).__bindgen_anon_1.__bindgen_anon_1.next).read_volatile();
+            next != list.cast()
+        }
+    }
+
+    /// Puts a copy of `skb` with the present time into the error queue: it was acknowledged.
+    ///
+    /// Mirrors [`__skb_tstamp_tx`](srctree/net/core/skbuff.c)
+    pub fn tstamp_ack(&self, skb: &SkBuff) {
+        // SAFETY: A live socket, and a packet that is only read and cloned.
+        unsafe {
+            bindings::__skb_tstamp_tx(
+                skb.as_ptr(),
+                ptr::null(),
+                ptr::null_mut(),
+                self.as_ptr(),
+                bindings::SCM_TSTAMP_ACK as c_int,
+            )
+        };
+    }
+}
+
+impl SkBuff {
+    /// Asks whoever sends the packet for the time stamps of `tsflags` (`SOF_TIMESTAMPING_TX_*`), which will
+    /// have the number `key`.
+    ///
+    /// Mirrors [`tcp_tx_timestamp`](srctree/net/ipv4/tcp.c), [`__sock_tx_timestamp`](srctree/net/socket.c)
+    pub fn set_tx_timestamp(&mut self, tsflags: u32, key: u32) {
+        // SAFETY: The packet is ours alone, and its shared info lives as long as its head.
+        unsafe {
+            let info = self.shinfo();
+            bindings::__sock_tx_timestamp(tsflags, &raw mut (*info).tx_flags);
+            (*info).tskey = key;
+        }
+    }
+
+    /// Hands the wish for time stamps on to the packet that now has the last byte of the write.
+    ///
+    /// Mirrors [`tcp_fragment_tstamp`](srctree/net/ipv4/tcp_output.c)
+    pub fn move_tx_timestamp(&mut self, to: &mut SkBuff) {
+        // SAFETY: Both packets are exclusively ours.
+        unsafe {
+            let (from, to) = (self.shinfo(), to.shinfo());
+            (*to).tx_flags |= (*from).tx_flags & ANY_TSTAMP;
+            (*from).tx_flags &= !ANY_TSTAMP;
+            (*to).tskey = (*from).tskey;
+        }
+    }
+}
+
+impl Msg<'_> {
+    /// recvmsg(2) with MSG_ERRQUEUE: the oldest entry of the error queue. Process context.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the queue is empty; EFAULT.
+    ///
+    /// Mirrors [`ip_recv_error`](srctree/net/ipv4/ip_sockglue.c)
+    pub fn recv_error<P: Protocol>(&mut self, so: &Sock<P>, len: usize) -> Result<usize> {
+        // SAFETY: A live socket; the packet, if there is one, is ours from now on.
+        let skb = unsafe { Skb::from_raw_or_null(bindings::sock_dequeue_err_skb(so.as_ptr())) };
+        let skb = skb.ok_or(EAGAIN)?;
+        let copied = skb.len().min(len);
+        if copied < skb.len() {
+            self.add_flags(bindings::MSG_TRUNC);
+        }
+        self.iter().copy_datagram(&skb, 0, copied)?;
+        // SAFETY: All live during the call.
+        unsafe { bindings::sock_recv_timestamp(self.as_ptr(), so.as_ptr(), skb.as_ptr()) };
+        // SAFETY: Whatever stands in an error queue has this in its control block.
+        let serr = unsafe {
+            &*(*skb.as_ptr())
+                .cb
+                .as_ptr()
+                .cast::<bindings::sock_exterr_skb>()
+        };
+        let origin = u32::from(serr.ee.ee_origin);
+        let icmp = origin == bindings::SO_EE_ORIGIN_ICMP;
+        if icmp || origin == bindings::SO_EE_ORIGIN_LOCAL || serr.port != 0 {
+            let at = usize::from(serr.addr_offset);
+            if let Some(a) = skb.network_header().get(at..).and_then(|b| b.first_chunk()) {
+                self.set_name(u32::from_be_bytes(*a), u16::from_be(serr.port));
+            }
+        }
+        // `struct sock_extended_err`, then the `struct sockaddr_in` of who told of it.
+        const ERR: usize = size_of::<bindings::sock_extended_err>();
+        const ADDR: usize = size_of::<bindings::sockaddr_in>();
+        let mut data = [0u8; ERR + ADDR];
+        // SAFETY: Plain numbers without padding, copied to memory of that size.
+        unsafe {
+            ptr::copy_nonoverlapping((&raw const serr.ee).cast::<u8>(), data.as_mut_ptr(), ERR)
+        };
+        if icmp {
+            // The source of the IPv4 header, twelve bytes into it.
+            let source = skb.network_header().get(12..16);
+            if let (Some(to), Some(from)) = (data.get_mut(ERR..), source) {
+                let family = (bindings::AF_INET as u16).to_ne_bytes();
+                for (to, from) in to.iter_mut().zip(family) {
+                    *to = from;
+                }
+                for (to, from) in to.iter_mut().skip(4).zip(from) {
+                    *to = *from;
+                }
+            }
+        }
+        self.put_cmsg(bindings::SOL_IP, bindings::IP_RECVERR, &data);
+        self.add_flags(bindings::MSG_ERRQUEUE);
+        skb.consume();
+        Ok(copied)
+    }
+}
