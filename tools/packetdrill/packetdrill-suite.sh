@@ -31,6 +31,8 @@ wanted() {	# wanted NAME PATTERN…
 	return 1
 }
 
+[[ -e /dev/net/tun ]] || modprobe tun
+
 strict=() late=()
 for f in *.pkt; do
 	name=${f%.pkt}
