@@ -14,6 +14,7 @@ mod module;
 mod namespace;
 mod netem;
 mod options;
+mod preload;
 mod readiness;
 mod shutdown;
 mod socket;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Case> {
         &hostile::cases(),
         modes::CASES,
         module::CASES,
+        preload::CASES,
     ]
     .concat()
 }

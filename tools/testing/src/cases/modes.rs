@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use anyhow::Result;
 use netlab::c;
 use netlab::check;
