@@ -219,6 +219,7 @@ enum Event {
         flags: u8,
         win: u16,
         len: usize,
+        sack: Vec<(i32, i32)>,
     },
     Write(usize),
     Read(usize),
@@ -228,8 +229,15 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (-3000i32..70_000, -3000i32..5000, any::<u8>(), any::<u16>(), 0usize..1500)
-            .prop_map(|(seq, ack, flags, win, len)| Event::Segment {
+        6 => (
+            -3000i32..70_000,
+            -3000i32..5000,
+            any::<u8>(),
+            any::<u16>(),
+            0usize..1500,
+            proptest::collection::vec((-2000i32..20_000, -10i32..8000), 0..4),
+        )
+            .prop_map(|(seq, ack, flags, win, len, sack)| Event::Segment {
                 // Often exactly in place.
                 seq: if seq % 3 == 0 { 0 } else { seq },
                 ack: if ack % 3 == 0 { 0 } else { ack },
@@ -237,6 +245,7 @@ fn event() -> impl Strategy<Value = Event> {
                 flags: if flags < 180 { 0x10 } else { flags & 0x3f },
                 win,
                 len,
+                sack,
             }),
         2 => (1usize..20_000).prop_map(Event::Write),
         2 => (1usize..20_000).prop_map(Event::Read),
@@ -250,21 +259,30 @@ proptest! {
 
     /// Any script of segments near the windows, calls and timers: no panic, and nothing stays charged.
     #[test]
-    fn sock__any_script(events in proptest::collection::vec(event(), 0..80), start in 0usize..8) {
+    fn sock__any_script(events in proptest::collection::vec(event(), 0..80), start in 0usize..9) {
         let mut h = [
             syn_sent, syn_recv, established, fin_wait1, fin_wait2, closing, close_wait, last_ack,
+            established_sack,
         ][start]();
         static ZEROS: [u8; 1500] = [0; 1500];
         for e in events {
             match e {
-                Event::Segment { seq, ack, flags, win, len } => {
+                Event::Segment { seq, ack, flags, win, len, sack } => {
+                    let una = h.sock.snd_una.get();
                     let seg = Seg {
                         flags: Flags::from_bits(flags),
                         seq: h.sock.rcv_nxt.get().wrapping_add(seq as u32),
                         ack: h.sock.snd_una.get().wrapping_add(ack as u32),
                         win,
                         data: &ZEROS[..len],
-                        mss: 0,
+                        sack: sack
+                            .iter()
+                            .map(|(at, len)| {
+                                let start = una.wrapping_add(*at as u32);
+                                (start, start.wrapping_add(*len as u32))
+                            })
+                            .collect(),
+                        ..Seg::new("N")
                     };
                     let _ = h.deliver(&seg.bytes());
                 }
@@ -290,6 +308,7 @@ proptest! {
             prop_assert!(!s.copied_seq.after(s.rcv_nxt));
             prop_assert!(s.sacked_out <= s.packets_out && s.lost_out <= s.packets_out);
             prop_assert!(s.retrans_out <= s.packets_out);
+            prop_assert!(s.sacked_out + s.lost_out <= s.packets_out);
             prop_assert_eq!(s.packets_out == 0, s.rtx_queue.is_empty());
             prop_assert!(s.snd_cwnd >= 1);
             // What is in flight and not acknowledged has somebody who watches over it.

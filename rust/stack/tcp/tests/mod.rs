@@ -9,6 +9,7 @@ mod close;
 mod handshake;
 mod hostile;
 mod memory;
+mod sack;
 mod script;
 mod seqnum;
 mod sockside;

@@ -22,6 +22,8 @@ pub(super) struct Seg {
     pub(super) win: u16,
     pub(super) data: &'static [u8],
     pub(super) mss: u16,
+    pub(super) sack_ok: bool,
+    pub(super) sack: Vec<(u32, u32)>,
 }
 
 impl Seg {
@@ -46,11 +48,33 @@ impl Seg {
             win: 65_535,
             data: b"",
             mss: 0,
+            sack_ok: false,
+            sack: Vec::new(),
         }
     }
 
+    fn options(&self) -> Vec<u8> {
+        let mut o = Vec::new();
+        if self.mss != 0 {
+            o.extend_from_slice(&[2, 4]);
+            o.extend_from_slice(&self.mss.to_be_bytes());
+        }
+        if self.sack_ok {
+            o.extend_from_slice(&[1, 1, 4, 2]);
+        }
+        if !self.sack.is_empty() {
+            o.extend_from_slice(&[1, 1, 5, 2 + 8 * self.sack.len() as u8]);
+            for (start, end) in &self.sack {
+                o.extend_from_slice(&start.to_be_bytes());
+                o.extend_from_slice(&end.to_be_bytes());
+            }
+        }
+        o
+    }
+
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let doff = if self.mss == 0 { 20 } else { 24 };
+        let options = self.options();
+        let doff = 20 + options.len();
         let mut b = vec![0; doff];
         b[..2].copy_from_slice(&80u16.to_be_bytes());
         b[2..4].copy_from_slice(&40_000u16.to_be_bytes());
@@ -59,10 +83,7 @@ impl Seg {
         b[12] = (doff as u8 / 4) << 4;
         b[13] = self.flags.bits();
         b[14..16].copy_from_slice(&self.win.to_be_bytes());
-        if self.mss != 0 {
-            b[20..22].copy_from_slice(&[2, 4]);
-            b[22..24].copy_from_slice(&self.mss.to_be_bytes());
-        }
+        b[20..doff].copy_from_slice(&options);
         b.extend_from_slice(self.data);
         b
     }
@@ -126,6 +147,14 @@ pub(super) fn syn_recv() -> Host {
 pub(super) fn established() -> Host {
     let mut h = syn_sent();
     send!(h, SA, seq IRS, ack ISS + 1, mss 1460).expect("a SYN-ACK");
+    recv!(h, [A, seq ISS + 1, ack IRS + 1]);
+    h
+}
+
+/// ESTABLISHED, and both sides allow SACK. Segments of ours are 1000 bytes long.
+pub(super) fn established_sack() -> Host {
+    let mut h = syn_sent();
+    send!(h, SA, seq IRS, ack ISS + 1, mss 1000, sack_ok true).expect("a SYN-ACK");
     recv!(h, [A, seq ISS + 1, ack IRS + 1]);
     h
 }
