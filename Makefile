@@ -5,6 +5,7 @@
 #   make            build the modules         make test    host and guest tests
 #   make run        the demonstration         make bench   beside AF_INET
 #   make guest CMD='…'                        make shell
+#   make test-debug  under KASAN, lockdep, kmemleak
 #
 # Each command makes what it lacks. `make help` says more.
 
@@ -63,9 +64,12 @@ bench: modules tools
 packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
 	@$(S)/packetdrill
 
-.PHONY: test-debug
-test-debug:
-	@echo "rustnet: 'make test-debug' is not there yet: there is no debug kernel" >&2; exit 1
+# The guest tests on the kernel with sanitizers; with every allocation failing in turn.
+.PHONY: test-debug test-faults
+test-debug: setup
+	@KERNEL_KIND=debug PLAN=$(S)/debug-tests $(S)/test
+test-faults: setup
+	@KERNEL_KIND=debug PLAN=$(S)/fault-tests $(S)/test
 
 # The cache stays: the root and the kernel do not depend on this checkout.
 .PHONY: clean
