@@ -35,18 +35,35 @@ use glue::net::{
 };
 use glue::rx;
 
-module! {
-    type: RustNet,
-    name: "rustnet",
-    authors: ["The RustNet authors"],
-    description: "TCP/IP protocol family in Rust",
-    license: "GPL",
-    alias: ["net-pf-19"],
-    params: {
-        family: u8 {
-            default: 19,
-            description: "Number of the socket family to take",
-        },
+/// The module with its parameters and those that only some kernel's build has.
+macro_rules! declare {
+    ($($more:tt)*) => {
+        module! {
+            type: RustNet,
+            name: "rustnet",
+            authors: ["The RustNet authors"],
+            description: "TCP/IP protocol family in Rust",
+            license: "GPL",
+            alias: ["net-pf-19"],
+            params: {
+                family: u8 {
+                    default: 19,
+                    description: "Number of the socket family to take",
+                },
+                $($more)*
+            },
+        }
+    };
+}
+
+#[cfg(not(CONFIG_KASAN))]
+declare! {}
+
+#[cfg(CONFIG_KASAN)]
+declare! {
+    plant: u8 {
+        default: 0,
+        description: "Test of the tests: a fault to make on purpose",
     },
 }
 
@@ -73,6 +90,8 @@ impl Drop for Deferred {
 
 impl kernel::Module for RustNet {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        #[cfg(CONFIG_KASAN)]
+        abstractions::planted::plant(module_parameters::plant.value())?;
         let family = i32::from(module_parameters::family.value());
         let deferred = Deferred;
         let protocols = Protocols::new(family, module)?;

@@ -28,6 +28,8 @@ pub(crate) mod netns_ipv4;
 pub(crate) mod nf_hook;
 pub(crate) mod packet_type;
 pub(crate) mod percpu;
+#[cfg(CONFIG_KASAN)]
+pub(crate) mod planted;
 pub(crate) mod proc_fs;
 pub(crate) mod proto;
 pub(crate) mod proto_ops;
