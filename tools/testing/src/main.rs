@@ -8,11 +8,13 @@
 //! * [`case`] says what a case is and where it runs;
 //! * [`runner`] runs them in a child process under a watchdog;
 //! * [`cases`] holds them, one file a subject;
+//! * [`faults`] lets allocations fail while they run;
 //! * [`options`] is the table of socket options, which the documentation shows too.
 
 mod blocked;
 mod case;
 mod cases;
+mod faults;
 mod options;
 mod runner;
 
@@ -47,6 +49,12 @@ pub struct Args {
     /// The module that the group `module` loads and unloads.
     #[arg(long, default_value = netlab::module::RUSTNET_KO)]
     pub module: String,
+    /// Run every case again and again, failing one more allocation of this allocator: slab or page.
+    #[arg(long)]
+    pub faults: Option<faults::Which>,
+    /// The last allocation to fail with --faults.
+    #[arg(long, default_value_t = 100_000)]
+    pub upto: u64,
     /// Print the names and stop.
     #[arg(long)]
     pub list: bool,

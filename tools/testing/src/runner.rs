@@ -17,6 +17,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
+use netlab::ktap::skip;
 use netlab::ktap::Outcome;
 use netlab::ktap::Report;
 use netlab::lab::Lab;
@@ -24,6 +26,8 @@ use netlab::lab::Lab;
 use crate::case::lay;
 use crate::case::Ctx;
 use crate::case::Planned;
+use crate::faults;
+use crate::faults::Faults;
 use crate::Args;
 
 /// What takes longer is worth a remark: the whole run should stay short.
@@ -63,17 +67,23 @@ fn watch(child: &mut Child, args: &Args, plan: &[Planned], report: &mut Report) 
     });
 
     for (i, planned) in plan.iter().enumerate() {
-        let start = Instant::now();
+        let mut start = Instant::now();
+        // With --faults: which allocation fails just now.
+        let mut at = String::new();
         let limit = Duration::from_secs_f64(planned.case.secs as f64 * args.patience);
         let outcome = loop {
             match rx.recv_timeout(limit.saturating_sub(start.elapsed())) {
+                Ok(line) if line.starts_with("@at ") => {
+                    at = line.replacen("@at", ", failing allocation", 1);
+                    start = Instant::now();
+                }
                 Ok(line) => match parse(&line, &planned.name) {
                     Some(outcome) => break outcome,
                     None => println!("# {line}"),
                 },
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     where_it_hangs(child.id());
-                    let why = format!("still running after {} s", limit.as_secs());
+                    let why = format!("still running after {} s{at}", limit.as_secs());
                     report.case(&planned.name, &Outcome::Fail(why));
                     return i + 1;
                 }
@@ -81,7 +91,7 @@ fn watch(child: &mut Child, args: &Args, plan: &[Planned], report: &mut Report) 
                     let how = child
                         .wait()
                         .map_or_else(|e| e.to_string(), |s| s.to_string());
-                    let why = format!("the test process died: {how}");
+                    let why = format!("the test process died: {how}{at}");
                     report.case(&planned.name, &Outcome::Fail(why));
                     return i + 1;
                 }
@@ -158,13 +168,11 @@ pub fn child(args: &Args, plan: &[Planned]) {
         let Some(planned) = by_name.get(name.as_str()) else {
             continue;
         };
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let ctx = surroundings(args, planned, &mut labs)?;
-            (planned.case.run)(&ctx)
-        }));
-        let outcome = match result {
-            Ok(result) => Outcome::of(result),
-            Err(panic) => Outcome::Fail(format!("panicked: {}", words(&*panic))),
+        let outcome = match args.faults {
+            None => once(args, planned, &mut labs),
+            Some(which) => Outcome::of(
+                with_faults(args, planned, &mut labs, which).map(|said| println!("{said}")),
+            ),
         };
         let (verb, why) = match outcome {
             Outcome::Pass => ("pass", String::new()),
@@ -174,6 +182,54 @@ pub fn child(args: &Args, plan: &[Planned]) {
         println!("@{verb} {name}\t{}", why.replace('\n', "\\n"));
         let _ = std::io::stdout().flush();
     }
+}
+
+/// Runs one case.
+fn once(args: &Args, planned: &Planned, labs: &mut HashMap<String, Lab>) -> Outcome {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let ctx = surroundings(args, planned, labs)?;
+        (planned.case.run)(&ctx)
+    }));
+    match result {
+        Ok(result) => Outcome::of(result),
+        Err(panic) => Outcome::Fail(format!("panicked: {}", words(&*panic))),
+    }
+}
+
+/// Runs one case for each allocation that it makes, with that one failing; says how often it was
+/// disturbed by that.
+fn with_faults(
+    args: &Args,
+    planned: &Planned,
+    labs: &mut HashMap<String, Lab>,
+    which: faults::Which,
+) -> anyhow::Result<String> {
+    let mut faults = Faults::new(which, args.family)?;
+    if let Outcome::Skip(why) = once(args, planned, labs) {
+        return Err(skip(why));
+    }
+    let (mut runs, mut disturbed) = (0, 0);
+    for n in faults::places().take_while(|&n| n <= args.upto) {
+        println!("@at {n}");
+        faults.arm(n)?;
+        let outcome = once(args, planned, labs);
+        let fired = faults.disarm(args.family)?;
+        if let Outcome::Fail(why) = outcome {
+            disturbed += 1;
+            let excusable = fired && faults::excusable(planned.case.group, &why);
+            anyhow::ensure!(excusable, "allocation {n} (it failed: {fired}): {why}");
+            println!("{n}: {why}");
+        }
+        let ctx = surroundings(args, planned, labs)?;
+        faults::afterwards(&ctx).with_context(|| format!("allocation {n}"))?;
+        if !fired {
+            break;
+        }
+        runs += 1;
+    }
+    Ok(format!(
+        "{runs} allocations failed in turn, {disturbed} were noticed"
+    ))
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {

@@ -9,6 +9,7 @@ mod hostile;
 mod info;
 mod io_uring;
 mod load;
+mod memory;
 mod modes;
 mod module;
 mod namespace;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Case> {
         load::CASES,
         netem::CASES,
         &hostile::cases(),
+        memory::CASES,
         modes::CASES,
         module::CASES,
         preload::CASES,

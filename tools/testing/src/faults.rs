@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Allocations that fail, each in its turn: `--faults slab` and `--faults page`.
+//!
+//! A kernel with CONFIG_FAILSLAB and CONFIG_FAIL_PAGE_ALLOC fails allocations on request. Only those count
+//! here that have code of the module on their stack, in whichever context: a system call, a softirq that
+//! interrupted somebody else, a worker (CONFIG_FAULT_INJECTION_STACKTRACE_FILTER).
+//!
+//! To fail exactly the n-th from now takes a detour, for the kernel only knows "every `interval`-th", counted
+//! since boot. Nothing else uses that counter, so it is known after each failure: an interval of `count + n`
+//! divides it for the first time after `n` more. When nothing failed it is known no longer, until sockets have
+//! been made for as long as it takes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+use netlab::ktap::skip;
+use netlab::payload;
+use netlab::Family;
+use netlab::Sock;
+
+use crate::case::Ctx;
+
+/// Which allocator fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Objects: kmalloc and caches.
+    Slab,
+    /// Whole pages.
+    Page,
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "slab" => Ok(Which::Slab),
+            "page" => Ok(Which::Page),
+            _ => Err(format!("{s:?} is no allocator: slab or page")),
+        }
+    }
+}
+
+/// The kernel's switches for one allocator.
+pub struct Faults {
+    dir: PathBuf,
+    /// How many allocations the kernel has counted.
+    count: u64,
+}
+
+impl Faults {
+    /// Takes the switches and sees to it that only the module's allocations count.
+    pub fn new(which: Which, family: Family) -> Result<Faults> {
+        let name = match which {
+            Which::Slab => "failslab",
+            Which::Page => "fail_page_alloc",
+        };
+        let dir = PathBuf::from("/sys/kernel/debug").join(name);
+        if !dir.join("require-start").exists() {
+            return Err(skip("needs the debug kernel"));
+        }
+        let mut faults = Faults { dir, count: 0 };
+        // Not only what may not sleep; down to single pages.
+        faults.set("ignore-gfp-wait", "0")?;
+        if which == Which::Page {
+            faults.set("min-order", "0")?;
+        }
+        faults.set("verbose", "0")?;
+        faults.set("task-filter", "0")?;
+        let (start, end) = text_of_module()?;
+        faults.set("stacktrace-depth", "32")?;
+        faults.set("require-start", &format!("{start:#x}"))?;
+        faults.set("require-end", &format!("{end:#x}"))?;
+        faults.settle(family)?;
+        Ok(faults)
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<()> {
+        let path = self.dir.join(name);
+        fs::write(&path, value).with_context(|| format!("{}={value}", path.display()))
+    }
+
+    /// From now on the `n`-th allocation fails, and no other.
+    pub fn arm(&mut self, n: u64) -> Result<()> {
+        self.count += n;
+        self.set("interval", &self.count.max(2).to_string())?;
+        self.set("times", "1")?;
+        self.set("probability", "100")
+    }
+
+    /// Ends it; whether one has failed.
+    pub fn disarm(&mut self, family: Family) -> Result<bool> {
+        let fired = self.fired()?;
+        if !fired {
+            self.settle(family)?;
+        }
+        self.set("probability", "0")?;
+        Ok(fired)
+    }
+
+    fn fired(&self) -> Result<bool> {
+        Ok(fs::read_to_string(self.dir.join("times"))?.trim() == "0")
+    }
+
+    /// Makes the module allocate until one has failed, so that the counter is known again.
+    fn settle(&mut self, family: Family) -> Result<()> {
+        if self.count == 0 {
+            self.arm(64)?;
+        }
+        for _ in 0..100_000 {
+            if self.fired()? {
+                self.set("probability", "0")?;
+                return Ok(());
+            }
+            // A socket that is bound takes an object for itself and one for its port.
+            if let Ok(s) = Sock::tcp(family) {
+                let any = std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0);
+                let _ = s.bind(any);
+                let _ = s.listen(1);
+                let _ = s
+                    .local()
+                    .map(|at| Sock::udp(family).map(|c| c.sendto(&[0; 9000], 0, at)));
+            }
+        }
+        bail!("nothing the module does makes {} fail", self.dir.display())
+    }
+}
+
+/// Where the module's code lies.
+fn text_of_module() -> Result<(u64, u64)> {
+    let symbols = fs::read_to_string("/proc/kallsyms").context("/proc/kallsyms")?;
+    let code = symbols.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (at, kind, _) = (words.next()?, words.next()?, words.next()?);
+        let ours = words.next()? == "[rustnet]" && matches!(kind, "t" | "T");
+        ours.then(|| u64::from_str_radix(at, 16).ok()).flatten()
+    });
+    let (mut start, mut end) = (u64::MAX, 0);
+    for at in code {
+        start = start.min(at);
+        end = end.max(at);
+    }
+    if end == 0 {
+        return Err(skip("the module is not loaded"));
+    }
+    // The last function's own length; nothing else is loaded behind it.
+    Ok((start, end + 0x10000))
+}
+
+/// Which allocations to fail: all of the first 100, then every place about 3 % further on, for
+/// transfers make thousands that are all alike.
+pub fn places() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(1u64), |n| {
+        Some(n + 1 + if *n < 100 { 0 } else { n / 32 })
+    })
+}
+
+/// Whether a case may end so after an allocation failed.
+///
+/// Where a case asserts what is on the wire or when it comes, a lost packet is a difference. The cases of the
+/// group `memory` are written for this: theirs are only the errnos that say so.
+pub fn excusable(group: &str, why: &str) -> bool {
+    group != "memory" || why.contains("ENOMEM") || why.contains("ENOBUFS")
+}
+
+/// A connection after the failure carries data: nothing is stuck.
+pub fn afterwards(ctx: &Ctx) -> Result<()> {
+    let (client, server) = ctx.connected().context("a connection after the failure")?;
+    payload::exchange(&client, &server, 3, 20_000).context("data after the failure")
+}
