@@ -10,11 +10,14 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Child;
 use std::process::Command;
 use std::process::ExitCode;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -23,11 +26,8 @@ use netlab::ktap::Outcome;
 use netlab::ktap::Report;
 use uapi::c;
 
-use crate::code::eval;
 use crate::run;
 use crate::script::parser;
-use crate::script::Script;
-use crate::script::What;
 use crate::settings;
 use crate::settings::Settings;
 use crate::sys;
@@ -36,6 +36,11 @@ use crate::Cli;
 
 /// Exit status of a script that could not be run here, as kselftest has it.
 const SKIPPED: u8 = 4;
+
+/// How long a process may take to die.
+const DYING: Duration = Duration::from_secs(10);
+/// How long to sleep between two looks at whether it has.
+const GLANCE: Duration = Duration::from_micros(200);
 
 /// A `sysctl` for the scripts' bash, which need not be started 25 times for each script.
 const BASH_ENV: &str = include_str!("sysctl.bash");
@@ -73,23 +78,13 @@ fn script(cli: &Cli, path: &Path) -> Result<()> {
     }
     let settings = cli.settings.with_script(&script)?;
     if cli.dry_run {
-        return check_code(&script);
+        return Ok(());
     }
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
     run::run(&script, &settings, cli.family, dir)
-}
-
-/// Whether all code blocks are in the language that is known.
-fn check_code(script: &Script) -> Result<()> {
-    for event in &script.events {
-        if let What::Code(text) = &event.what {
-            eval::check(text).with_context(|| format!("line {}", event.line))?;
-        }
-    }
-    Ok(())
 }
 
 /// Runs all scripts and prints KTAP; fails if one does.
@@ -146,18 +141,36 @@ fn child(cli: &Cli, number: usize, bash_env: Option<&File>) -> Result<Outcome> {
     let in_time = said.recv_timeout(timeout);
     // Its commands too, which are of its process group; none may be left.
     let _ = uapi::kill(-(child.id() as i32), c::SIGKILL);
-    let status = child.wait()?;
-    let Ok(text) = in_time else {
-        let text = said.recv().unwrap_or_default();
+    let text = match &in_time {
+        Ok(text) => text.clone(),
+        Err(_) => said.recv_timeout(DYING).unwrap_or_default(),
+    };
+    let Some(status) = wait(&mut child)? else {
+        return Ok(Outcome::Fail(format!(
+            "{text}\nit cannot be killed: it is in a system call that does not end"
+        )));
+    };
+    if in_time.is_err() {
         return Ok(Outcome::Fail(format!(
             "{text}\nit was not done after {} s",
             cli.timeout
         )));
-    };
+    }
     Ok(match status.code() {
         Some(0) => Outcome::Pass,
         Some(code) if code == i32::from(SKIPPED) => Outcome::Skip(text),
         Some(_) => Outcome::Fail(text),
         None => Outcome::Fail(format!("{text}\nit died: {status}")),
     })
+}
+
+/// Waits for a child that ends by itself or has been killed; `None` if it does not end.
+fn wait(child: &mut Child) -> Result<Option<ExitStatus>> {
+    let end = Instant::now() + DYING;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < end => std::thread::sleep(GLANCE),
+            status => return Ok(status),
+        }
+    }
 }

@@ -28,7 +28,7 @@ use uapi::c;
 use self::calls::Blocked;
 use self::exchange::Exchange;
 use crate::clock;
-use crate::code::eval;
+use crate::code;
 use crate::code::info;
 use crate::connection::Connection;
 use crate::net::Net;
@@ -279,7 +279,7 @@ impl Run<'_> {
             .note(event.line, clock::now(), format!("%{{ {text} }}%"));
         self.names
             .extend(info::names(&tcp_info, &cc_info, &meminfo));
-        eval::run(text, &mut self.names)
+        code::run(text, &mut self.names)
     }
 
     /// Ends what is left: the blocking call, connections, the cleanup command.
