@@ -54,20 +54,26 @@ impl Sk {
         }
     }
 
-    /// Puts a copy of `skb` with the present time into the error queue: it was acknowledged.
+    /// Puts a copy of `skb` with the present time and the number `key` into the error queue: it was
+    /// acknowledged. The packet's control block is lost.
     ///
     /// Mirrors [`__skb_tstamp_tx`](srctree/net/core/skbuff.c)
-    pub fn tstamp_ack(&self, skb: &SkBuff) {
-        // SAFETY: A live socket, and a packet that is only read and cloned.
+    pub fn tstamp_ack(&self, skb: &mut Skb, key: u32) {
+        let p = skb.as_ptr();
+        // SAFETY: A live socket. The packet is exclusively ours; its control block is large enough and aligned
+        // for TCP's, where the function looks whether this time stamp is wanted; else it is only read and cloned.
         unsafe {
+            (*skb.shinfo()).tskey = key;
+            let cb = (*p).cb.as_mut_ptr().cast::<bindings::tcp_skb_cb>();
+            (*cb).set_txstamp_ack(bindings::TSTAMP_ACK_SK as u8);
             bindings::__skb_tstamp_tx(
-                skb.as_ptr(),
+                p,
                 ptr::null(),
                 ptr::null_mut(),
                 self.as_ptr(),
                 bindings::SCM_TSTAMP_ACK as c_int,
-            )
-        };
+            );
+        }
     }
 }
 

@@ -139,12 +139,6 @@ impl NetDevice {
         (need & !15).wrapping_add(16)
     }
 
-    /// What the device can do (`NETIF_F_SG` and so on).
-    #[inline]
-    pub(crate) fn features(&self) -> u64 {
-        self.raw().features
-    }
-
     /// The largest IPv4 GSO packet it takes, in bytes.
     #[inline]
     pub(crate) fn gso_max_size(&self) -> u32 {

@@ -233,17 +233,16 @@ impl Route {
         .clamp(68, 65_535)
     }
 
-    /// What the device can do, and the sizes of the GSO packets that it takes: features, bytes without
-    /// headers, segments.
+    /// The sizes of the GSO packets that the device takes: bytes without headers, segments.
     ///
     /// Mirrors [`sk_setup_caps`](srctree/net/core/sock.c)
-    pub(crate) fn gso(&self) -> (u64, u32, u16) {
+    pub(crate) fn gso(&self) -> (u32, u16) {
         let rcu = rcu::read_lock();
         let dev = self.dst.dev(&rcu);
         let size = dev.gso_max_size().min(65_535);
         // Room for the largest headers, as MAX_TCP_HEADER keeps it.
         let size = size.saturating_sub(HEADER_LEN as u32 + 60 + 1);
-        (dev.features(), size, dev.gso_max_segs())
+        (size, dev.gso_max_segs())
     }
 
     /// The upper layer saw progress: the neighbour is there.

@@ -178,15 +178,14 @@ impl Env for TcpEnv<'_> {
 
     fn path(&mut self) -> Option<Path> {
         let (_, route) = self.route().ok()?;
-        let (features, gso_max_size, gso_max_segs) = route.gso();
+        let (gso_max_size, gso_max_segs) = route.gso();
         let mtu = route.mtu();
-        // Without scatter-gather or checksumming the device layer segments in software all the same:
-        // NETIF_F_GSO is always on (`NETIF_F_GSO_SOFTWARE`), unless the user turned it off.
-        let gso = features & bindings::NETIF_F_GSO != 0;
         Some(Path {
             mtu,
-            gso_max_size: if gso { gso_max_size } else { mtu },
-            gso_max_segs: if gso { gso_max_segs.max(1) } else { 1 },
+            // Whether the device can cut packets into segments or not: where it cannot, the device layer does
+            // (`NETIF_F_GSO_SOFTWARE`).
+            gso_max_size,
+            gso_max_segs: gso_max_segs.max(1),
         })
     }
 
@@ -221,10 +220,10 @@ impl Env for TcpEnv<'_> {
         tsflags & bindings::SOF_TIMESTAMPING_TX_ACK != 0
     }
 
-    fn ack_timestamp(&mut self, skb: &mut SkBuff) {
-        // A copy without the links of the queue that the packet stands in.
-        if let Some(clone) = skb.clone_for_xmit() {
-            self.sk.tstamp_ack(&clone);
+    fn ack_timestamp(&mut self, skb: &mut SkBuff, key: u32) {
+        // A copy without the links of the queue that the packet stood in.
+        if let Some(mut clone) = skb.clone_for_xmit() {
+            self.sk.tstamp_ack(&mut clone, key);
             clone.consume();
         }
     }

@@ -74,8 +74,9 @@ pub trait Env {
     /// number that they will have. Returns whether [`Env::ack_timestamp`] is one of them.
     fn tx_timestamp(&mut self, skb: &mut SkBuff, tsflags: u32, key: u32) -> bool;
 
-    /// The last byte for which [`Env::tx_timestamp`] was called was acknowledged now.
-    fn ack_timestamp(&mut self, skb: &mut SkBuff);
+    /// The last byte for which [`Env::tx_timestamp`] was called was acknowledged now; `key` is its number. Called
+    /// with a segment that has left its queue.
+    fn ack_timestamp(&mut self, skb: &mut SkBuff, key: u32);
 
     /// Copies `len` bytes of `skb` from `offset` to the caller's buffer.
     fn copy_out(

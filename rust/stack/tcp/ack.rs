@@ -376,7 +376,7 @@ impl Sock {
             }
             self.segment_acked(ack, &mut out, &cb, segs);
             if cb.tstamp == 2 {
-                env.ack_timestamp(&mut skb);
+                env.ack_timestamp(&mut skb, cb.ack_seq.since(self.tskey_base));
             }
             env.wmem_uncharge(skb.truesize());
             skb.consume();

@@ -497,7 +497,9 @@ impl Sock {
         let two_full = unacked > u32::from(self.ack.rcv_mss)
             && (self.rcv_nxt.since(self.copied_seq) < env.rcvlowat()
                 || self.choose_window(env) >= self.rcv_wnd);
-        if two_full || self.in_quickack_mode(env) || self.ack_now {
+        // While there is a gap, every segment's ACK tells of it.
+        let gap = !self.ooo.is_empty();
+        if two_full || self.in_quickack_mode(env) || self.ack_now || gap {
             self.send_ack(env);
         } else {
             self.send_delayed_ack(env);

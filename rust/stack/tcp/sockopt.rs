@@ -100,9 +100,8 @@ impl Sock {
             Opt::NoDelay => {
                 self.nonagle.off = val != 0;
                 if val != 0 {
-                    // An explicit wish to send: even what is corked for want of size (but TCP_CORK
-                    // is stronger).
-                    self.nonagle.push = !self.nonagle.cork;
+                    // An explicit wish to send, even what is corked: it holds for this once.
+                    self.nonagle.push = true;
                     self.push_pending_frames(env, false);
                     self.nonagle.push = false;
                 }

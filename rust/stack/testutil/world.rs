@@ -180,8 +180,8 @@ impl Env for World {
         tsflags != 0
     }
 
-    fn ack_timestamp(&mut self, skb: &mut SkBuff) {
-        self.ack_stamps.push(skb.tskey);
+    fn ack_timestamp(&mut self, _skb: &mut SkBuff, key: u32) {
+        self.ack_stamps.push(key);
     }
 
     fn copy_out(
