@@ -402,6 +402,34 @@ impl Sk {
         write!(self, sk.sk_priority, priority);
     }
 
+    /// The rate at which packets should leave, in bytes per second; [`u64::MAX`] for any.
+    #[inline]
+    pub fn pacing_rate(&self) -> u64 {
+        read!(self, sk.sk_pacing_rate) as u64
+    }
+
+    /// Sets [`Sk::pacing_rate`]: fq looks at it.
+    #[inline]
+    pub fn set_pacing_rate(&self, rate: u64) {
+        write!(
+            self,
+            sk.sk_pacing_rate,
+            usize::try_from(rate).unwrap_or(usize::MAX)
+        );
+    }
+
+    /// `SO_MAX_PACING_RATE`, in bytes per second.
+    #[inline]
+    pub fn max_pacing_rate(&self) -> u64 {
+        read!(self, sk.sk_max_pacing_rate) as u64
+    }
+
+    /// Who paces: a value of `enum sk_pacing`.
+    #[inline]
+    pub fn pacing_status(&self) -> u32 {
+        read!(self, sk.sk_pacing_status)
+    }
+
     /// `SO_MARK`.
     #[inline]
     pub fn mark(&self) -> u32 {

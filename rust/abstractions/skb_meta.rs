@@ -9,6 +9,7 @@ use super::skbuff::{
     Skb, //
 };
 use crate::bindings;
+use crate::stack::time::Instant;
 use core::ptr::{
     addr_of_mut,
     null_mut, //
@@ -155,6 +156,18 @@ impl SkBuff {
     pub(crate) fn set_mark(&mut self, mark: u32) {
         // SAFETY: Alive by the type invariant and exclusively ours.
         unsafe { (*self.headers()).__bindgen_anon_4.mark = mark }
+    }
+
+    /// When the packet may leave, in nanoseconds of the monotonic clock: fq keeps it until then.
+    ///
+    /// Mirrors [`skb_set_delivery_time`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub(crate) fn set_delivery_time(&mut self, at: Instant) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            (*self.as_ptr()).__bindgen_anon_2.tstamp = at.as_nanos() as bindings::ktime_t;
+            (*self.headers()).set_tstamp_type(bindings::skb_tstamp_type_SKB_CLOCK_MONOTONIC as u8);
+        }
     }
 
     /// Sets the priority that queueing disciplines look at.

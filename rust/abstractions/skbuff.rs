@@ -707,6 +707,18 @@ impl SkBuff {
         }
     }
 
+    /// The first of the packet's segments carries CWR, the others must not (RFC 3168, 6.1.2).
+    #[inline]
+    pub fn set_gso_tcp_ecn(&mut self) {
+        let sh = self.shinfo();
+        // SAFETY: As in [`SkBuff::set_gso_tcpv4`].
+        unsafe {
+            if (*sh).gso_size != 0 {
+                (*sh).gso_type |= bindings::SKB_GSO_TCP_ECN as u32;
+            }
+        }
+    }
+
     /// The checksum over pseudo-header and data, both from the transport header on, is left to the
     /// device: the field at `offset` of the data holds the pseudo-header's sum.
     #[inline]

@@ -51,6 +51,7 @@ use crate::{
         },
         errno::Errno,
         tcp::{
+            Pacing,
             State,
             TimeWait, //
         },
@@ -61,6 +62,9 @@ use crate::{
         wire::ipv4, //
     },
 };
+
+/// The bits of the TOS byte that are ECN's (RFC 3168, 5): the connection's, not the user's.
+const ECN_MASK: u8 = 3;
 
 /// Something can be read.
 const READY: u8 = 1;
@@ -169,6 +173,7 @@ impl Env for TcpEnv<'_> {
         let mut x = inet_sock::xmit(sk, &glue_tcp::id(sk), ipv4::Protocol::TCP);
         // RFC 6864: the identification means nothing with DF. Linux counts it all the same, for header
         // compression (`ip_select_ident_segs`).
+        x.tos = (x.tos & !ECN_MASK) | (skb.tcp_cb().dsfield & ECN_MASK);
         x.id = sk.next_ip_id(skb.gso_segs().max(1));
         skb.set_priority(sk.priority());
         skb.set_mark(sk.mark());
@@ -187,6 +192,31 @@ impl Env for TcpEnv<'_> {
             gso_max_size,
             gso_max_segs: gso_max_segs.max(1),
         })
+    }
+
+    #[inline]
+    fn pacing(&self) -> Pacing {
+        match self.sk.sock().pacing_status() {
+            bindings::sk_pacing_SK_PACING_NONE => Pacing::None,
+            bindings::sk_pacing_SK_PACING_FQ => Pacing::Fq,
+            _ => Pacing::Needed,
+        }
+    }
+
+    #[inline]
+    fn pacing_rate(&self) -> u64 {
+        self.sk.sock().pacing_rate()
+    }
+
+    #[inline]
+    fn max_pacing_rate(&self) -> u64 {
+        self.sk.sock().max_pacing_rate()
+    }
+
+    #[inline]
+    fn set_pacing_rate(&mut self, rate: u64) {
+        let sk = self.sk.sock();
+        sk.set_pacing_rate(rate.min(sk.max_pacing_rate()));
     }
 
     #[inline]

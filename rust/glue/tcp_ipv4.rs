@@ -148,6 +148,7 @@ pub(super) fn send_by(state: &State, sender: &Sender, route: &Route, id: &FourTu
 #[inline]
 fn parse(state: &State, header: &Header, skb: &mut Skb) -> Result<tcp::Segment, DropReason> {
     state.counts.event(Counter::InSegs);
+    skb.tcp_cb_mut().dsfield = header.tos;
     let seg = tcp::Segment::parse(skb).inspect_err(|_| state.counts.event(Counter::InErrs))?;
     let len = skb.len() as u32;
     let pseudo = checksum::pseudo_header(header.saddr, header.daddr, Protocol::TCP.0, len);

@@ -11,7 +11,7 @@
 
 use super::counters::Counter;
 use super::errno::Errno;
-use super::tcp::{State, TimeWait};
+use super::tcp::{Pacing, State, TimeWait};
 use super::time::{Duration, Instant};
 use crate::platform::{Fault, MsgIter, SkBuff, Skb, Sysctl};
 
@@ -55,6 +55,18 @@ pub trait Env {
 
     /// What the route to the peer allows now. `None` when there is no route.
     fn path(&mut self) -> Option<Path>;
+
+    /// Who paces this socket's packets.
+    fn pacing(&self) -> Pacing;
+
+    /// The rate at which packets should leave, in bytes per second (`sk_pacing_rate`); [`u64::MAX`] for any.
+    fn pacing_rate(&self) -> u64;
+
+    /// The most that the user allows it to be (SO_MAX_PACING_RATE).
+    fn max_pacing_rate(&self) -> u64;
+
+    /// Sets [`Env::pacing_rate`], but not above [`Env::max_pacing_rate`].
+    fn set_pacing_rate(&mut self, rate: u64);
 
     /// The path has shown that it works: confirms the neighbour (RFC 4861, 7.3.1's upper-layer hint).
     fn confirm_neigh(&mut self);

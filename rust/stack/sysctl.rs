@@ -54,6 +54,10 @@ macro_rules! sysctls {
             tcp_dsack: u8 = 1, sysctl_tcp_dsack;
             /// 3 or 4: tail loss probes are sent.
             tcp_early_retrans: u8 = 3, sysctl_tcp_early_retrans;
+            /// 0: no ECN. 1: asked for and given. 2: given. 3 to 5: the same with accurate ECN.
+            tcp_ecn: u8 = 2, sysctl_tcp_ecn;
+            /// 1: a SYN that is sent again asks for no ECN.
+            tcp_ecn_fallback: u8 = 1, sysctl_tcp_ecn_fallback;
             /// An orphan waits that long for the peer's FIN.
             tcp_fin_timeout: ticks = Duration::from_secs(60), sysctl_tcp_fin_timeout;
             /// 0: a timeout is never taken for spurious by F-RTO.
@@ -74,12 +78,18 @@ macro_rules! sysctls {
             tcp_min_rtt_wlen: i32 = 300, sysctl_tcp_min_rtt_wlen;
             /// The smallest MSS we send by, options included, whatever the peer says: CVE-2019-11479.
             tcp_min_snd_mss: u32 = 48, sysctl_tcp_min_snd_mss;
+            /// The least number of segments to make one packet of.
+            tcp_min_tso_segs: u8 = 2, sysctl_tcp_min_tso_segs;
             /// 0: receive buffers do not grow by themselves.
             tcp_moderate_rcvbuf: u8 = 1, sysctl_tcp_moderate_rcvbuf;
             /// Bytes that may be written and not sent.
             tcp_notsent_lowat: u32 = u32::MAX, sysctl_tcp_notsent_lowat;
             /// Retransmissions after which an orphan is given up; 0 means 8.
             tcp_orphan_retries: u8 = 0, sysctl_tcp_orphan_retries;
+            /// The pacing rate in congestion avoidance, in per cent of a window in a round trip.
+            tcp_pacing_ca_ratio: u32 = 120, sysctl_tcp_pacing_ca_ratio;
+            /// The same in slow start.
+            tcp_pacing_ss_ratio: u32 = 200, sysctl_tcp_pacing_ss_ratio;
             /// How often answers must have followed the peer's data at once for ACKs to wait for answers.
             tcp_pingpong_thresh: u8 = 1, sysctl_tcp_pingpong_thresh;
             /// Where round trips are shorter than that, receive buffers grow less.
@@ -118,6 +128,8 @@ macro_rules! sysctls {
             tcp_thin_linear_timeouts: u8 = 0, sysctl_tcp_thin_linear_timeouts;
             /// 0: no timestamps.
             tcp_timestamps: u8 = 1, sysctl_tcp_timestamps;
+            /// Paths shorter than so many microseconds, as a power of two, may have larger packets.
+            tcp_tso_rtt_log: u8 = 9, sysctl_tcp_tso_rtt_log;
             /// Which part of the window one GSO packet may take: one of so many; 0 for any.
             tcp_tso_win_divisor: u8 = 3, sysctl_tcp_tso_win_divisor;
             /// Whether a new connection may take the place of a TIME-WAIT: 1 yes, 2 inside of this host.

@@ -105,6 +105,7 @@ pub struct SkBuff {
     csum_partial: bool,
     /// Test only: the number of the time stamp that was asked for.
     pub tskey: u32,
+    delivery_time: crate::stack::time::Instant,
     /// The receive buffer that this packet is charged to.
     owner: Option<Rc<Cell<usize>>>,
     /// Tells it from every other packet of this thread.
@@ -158,6 +159,7 @@ impl Skb {
             csum_ok: false,
             csum_partial: false,
             tskey: 0,
+            delivery_time: crate::stack::time::Instant::ZERO,
             owner: None,
             id: next_id(),
         })))
@@ -204,6 +206,7 @@ impl SkBuff {
             csum_ok: s.csum_ok,
             csum_partial: s.csum_partial,
             tskey: 0,
+            delivery_time: s.delivery_time,
             owner: None,
             id: next_id(),
         })))
@@ -364,6 +367,14 @@ impl SkBuff {
     pub fn set_gso_tcpv4(&mut self, size: u16, segs: u16) {
         self.gso_size = size;
         self.gso_segs = segs;
+    }
+
+    /// The first of the packet's segments carries CWR, the others must not.
+    pub fn set_gso_tcp_ecn(&mut self) {}
+
+    /// When the packet may leave.
+    pub fn set_delivery_time(&mut self, at: crate::stack::time::Instant) {
+        self.delivery_time = at;
     }
 
     /// The checksum over pseudo-header and data, both from the transport header on, is left to the

@@ -7,6 +7,7 @@
 //! something sent.
 
 use super::{
+    chrono::Kind,
     recovery::Rexmit,
     segment::Segment,
     seq::SeqNum,
@@ -14,6 +15,7 @@ use super::{
     sock::{CaState, Pending, Sock, State}, //
 };
 use crate::stack::{
+    counters::Counter,
     drop_reason::DropReason,
     env::Env,
     time::{Duration, Instant}, //
@@ -211,6 +213,10 @@ impl Sock {
         if self.update_window(env, seg) {
             ack.told.set(Told::WIN_UPDATE);
         }
+        if self.ecn_rcv_echo(seg) {
+            ack.told.set(Told::ECE);
+        }
+        self.ecn_accept_cwr(seg);
         self.stats.bytes_acked = self
             .stats
             .bytes_acked
@@ -260,6 +266,10 @@ impl Sock {
         }
         let delivered = self.stats.delivered.wrapping_sub(prior_delivered);
         let lost = self.stats.lost.wrapping_sub(prior_lost);
+        if ack.told.has(Told::ECE) {
+            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
+            env.count_n(Counter::TcpDeliveredCe, delivered);
+        }
         self.cong_control(env, &ack, delivered, lost);
         self.xmit_recovery(env, rexmit);
         Ok(())
@@ -382,6 +392,9 @@ impl Sock {
             skb.consume();
         }
         let head = self.rtx_queue.first().map(|skb| *skb.tcp_cb());
+        if head.is_none() {
+            self.chrono_stop(env.now(), Kind::Busy);
+        }
         if let Some(head) = head {
             if head.marks.has(Marks::SACKED) {
                 ack.told.set(Told::SACK_RENEGING);

@@ -3,6 +3,7 @@
 
 use super::{
     cong::Event,
+    ecn,
     options::OutOptions,
     output::{Burst, Header},
     segment::Segment,
@@ -142,7 +143,9 @@ impl Sock {
     ///
     /// 3.5, active open. Mirrors [`tcp_connect`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn send_syn<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
-        let mut skb = alloc_control(self.snd_isn, Flags::SYN).ok_or(Errno::ENOBUFS)?;
+        let flags = Flags::SYN.and(ecn::syn_flags(env.sysctl()));
+        self.ecn.ok = flags.has(Flags::ECE);
+        let mut skb = alloc_control(self.snd_isn, flags).ok_or(Errno::ENOBUFS)?;
         env.wmem_charge(skb.truesize());
         skb.tcp_cb_mut().sent_at = env.now().as_nanos();
         let cb = *skb.tcp_cb();
@@ -172,6 +175,7 @@ impl Sock {
     /// 3.5, figure 8. Mirrors [`tcp_send_synack`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn send_synack<E: Env>(&mut self, env: &mut E) -> Result<(), Errno> {
         let now = env.now();
+        let ecn = self.ecn_synack_flags();
         let Some(skb) = self.rtx_queue.first_mut() else {
             return Err(Errno::EFAULT);
         };
@@ -179,7 +183,11 @@ impl Sock {
         if !cb.flags.has(Flags::SYN) {
             return Err(Errno::EFAULT);
         }
-        cb.flags = cb.flags.and(Flags::ACK);
+        cb.flags = cb
+            .flags
+            .without(Flags::ECE.and(Flags::CWR))
+            .and(Flags::ACK)
+            .and(ecn);
         cb.sent_at = now.as_nanos();
         let clone = skb.clone_for_xmit().ok_or(Errno::ENOMEM)?;
         self.transmit(env, clone)

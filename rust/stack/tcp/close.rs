@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Opening and closing: what connect(2), shutdown(2) and close(2) do to the protocol.
 
-use super::sock::{Sock, State};
+use super::{
+    chrono::Kind,
+    sock::{Sock, State}, //
+};
 use crate::platform::Sysctl;
 use crate::stack::{
     counters::Counter,
@@ -219,6 +222,7 @@ impl Sock {
         self.tlp_high_seq = None;
         self.pending = super::sock::Pending::Retrans;
         self.rto_at = None;
+        self.chrono_stop(env.now(), Kind::Busy);
     }
 
     /// Frees every queue: before the memory of the connection goes.

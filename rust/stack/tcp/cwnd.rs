@@ -6,6 +6,7 @@
 //! slowly while the application sends less (RFC 2861, 3.2), and starts anew after idleness (RFC 5681, 4.1).
 
 use super::{
+    chrono::Kind,
     cong::{
         AckSample,
         Algorithm,
@@ -14,6 +15,7 @@ use super::{
         Event,
         Exit, //
     },
+    pacing::Pacing,
     sock::{
         CaState,
         Sock,
@@ -123,14 +125,18 @@ impl Sock {
     #[inline]
     pub(super) fn ca_pkts_acked<E: Env>(&mut self, env: &mut E, sample: &AckSample) {
         let mut ctx = self.ca_ctx(env.now());
+        ctx.pacing_rate = env.pacing_rate();
+        ctx.paced = env.pacing() != Pacing::None;
         let Some(exit) = self.cong.pkts_acked(&mut ctx, sample) else {
             return;
         };
         self.ca_apply(&ctx);
-        env.count(match exit {
-            Exit::Train => Counter::TcpHystartTrainDetect,
-            Exit::Delay => Counter::TcpHystartDelayDetect,
-        });
+        let (detect, cwnd) = match exit {
+            Exit::Train => (Counter::TcpHystartTrainDetect, Counter::TcpHystartTrainCwnd),
+            Exit::Delay => (Counter::TcpHystartDelayDetect, Counter::TcpHystartDelayCwnd),
+        };
+        env.count(detect);
+        env.count_n(cwnd, self.snd_cwnd);
     }
 
     /// Lets the window grow with `acked` segments, if it was in use.
@@ -210,6 +216,10 @@ impl Sock {
             && env.sysctl().tcp_slow_start_after_idle() != 0
         {
             self.cwnd_application_limited(env);
+        }
+        // What was written has left, and the writer waits: the buffer is too small for the window.
+        if self.write_queue.is_empty() && self.state.can_send() && env.writer_waits() {
+            self.chrono_start(now, Kind::SndbufLimited);
         }
     }
 

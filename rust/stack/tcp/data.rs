@@ -41,6 +41,7 @@ impl Sock {
             return;
         }
         skb.pull(usize::from(seg.doff));
+        self.data_ecn_check(seg);
         if seg.seq == self.rcv_nxt {
             // A bare FIN costs nothing, and who sends it against a closed window may do so for ever.
             if self.receive_window() == 0 && seg.len != 0 {

@@ -13,8 +13,12 @@ pub const INFO_LEN: usize = 280;
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
-/// Nothing limits the pacing rate (`~0UL`).
-const UNLIMITED: u64 = u64::MAX;
+const OPT_ECN: u8 = 8;
+const OPT_ECN_SEEN: u8 = 16;
+/// `TCPI_ECN_MODE_RFC3168`.
+const MODE_RFC3168: u32 = 1;
+/// Where `tcpi_ecn_mode` stands, in bytes.
+const ECN_MODE_AT: usize = 276;
 
 /// The bytes of a `struct tcp_info`, in the machine's byte order.
 pub struct Info(pub [u8; INFO_LEN]);
@@ -65,6 +69,13 @@ impl Sock {
         if self.wscale_ok {
             options |= OPT_WSCALE;
         }
+        if self.ecn.ok {
+            options |= OPT_ECN;
+        }
+        if self.ecn.seen {
+            options |= OPT_ECN_SEEN;
+        }
+        let times = self.chrono.times(now);
         let mut w = Writer {
             bytes: [0; INFO_LEN],
             at: 0,
@@ -117,8 +128,8 @@ impl Sock {
             self.stats.total_retrans,
         ]);
         w.u64s(&[
-            UNLIMITED,
-            UNLIMITED,
+            env.pacing_rate(),
+            env.max_pacing_rate(),
             self.stats.bytes_acked,
             self.stats.bytes_received,
         ]);
@@ -130,9 +141,9 @@ impl Sock {
             self.stats.data_segs_in,
             self.stats.data_segs_out,
         ]);
-        // delivery_rate, busy_time, rwnd_limited, sndbuf_limited: not measured.
-        w.u64s(&[0, 0, 0, 0]);
-        w.u32s(&[self.stats.delivered, 0]);
+        // delivery_rate: not measured.
+        w.u64s(&[0, times.busy, times.rwnd_limited, times.sndbuf_limited]);
+        w.u32s(&[self.stats.delivered, self.stats.delivered_ce]);
         w.u64s(&[self.stats.bytes_sent, self.stats.bytes_retrans]);
         w.u32s(&[
             self.stats.dsack_dups,
@@ -142,6 +153,10 @@ impl Sock {
             self.rcv_wnd,
             0,
         ]);
+        if self.ecn.ok {
+            w.at = ECN_MODE_AT;
+            w.u32s(&[MODE_RFC3168]);
+        }
         Info(w.bytes)
     }
 }

@@ -122,6 +122,7 @@ impl Sock {
         if !seg.flags.has(Flags::ACK) {
             // Both ends opened at once: 3.5, figure 8.
             self.take_syn(seg);
+            self.ecn_rcv_syn(seg);
             self.replace_ts_first(env, seg);
             self.snd_wnd = u32::from(seg.window);
             self.max_window = self.snd_wnd;
@@ -135,6 +136,7 @@ impl Sock {
         self.try_undo_spurious_syn(seg);
         self.ack(env, seg)?;
         self.take_syn(seg);
+        self.ecn_rcv_synack(seg);
         self.replace_ts_first(env, seg);
         self.init_mss(env);
         self.finish_connect(env);

@@ -7,6 +7,7 @@
 
 use super::{
     ack_output,
+    ecn::{self, Ecn},
     options::OutOptions,
     output::Header,
     segment::Segment,
@@ -66,6 +67,7 @@ pub struct Request {
     wscale_ok: bool,
     ts_ok: bool,
     sack_ok: bool,
+    ecn_ok: bool,
     /// SYN-ACKs sent again by the timer.
     pub num_timeout: u8,
 }
@@ -146,6 +148,7 @@ pub fn conn_request(
         wscale_ok,
         ts_ok,
         sack_ok: seg.opts.sack_perm && cfg.sysctl.tcp_sack() != 0,
+        ecn_ok: ecn::requested(cfg.sysctl, seg),
         num_timeout: 0,
     }
 }
@@ -169,7 +172,9 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
     Header {
         seq: req.isn,
         ack: req.irs.add(1),
-        flags: Flags::SYN.and(Flags::ACK),
+        flags: Flags::SYN
+            .and(Flags::ACK)
+            .and(if req.ecn_ok { Flags::ECE } else { Flags::NONE }),
         window: req.rcv_wnd.min(65_535) as u16,
         urg_ptr: 0,
     }
@@ -314,6 +319,7 @@ impl Sock {
             ts_ok: req.ts_ok,
             sack_ok: req.sack_ok,
             wscale_ok: req.wscale_ok,
+            ecn: Ecn::new(req.ecn_ok),
             snd_wscale: req.snd_wscale,
             rcv_wscale: req.rcv_wscale,
             rcv_nxt,

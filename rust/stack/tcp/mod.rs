@@ -24,6 +24,9 @@
 //! | `recovery`, `undo` | loss recovery, and taking it back | tcp_input.c |
 //! | `rack`, `tlp` | what is lost by the time it was sent; probing for losses at the end | tcp_recovery.c, tcp_output.c |
 //! | `retransmit` | sending again | tcp_output.c |
+//! | `ecn` | explicit congestion notification | tcp_ecn.h, tcp_input.c |
+//! | `pacing` | when segments leave, and how large packets are | tcp_output.c |
+//! | `chrono` | what held the sender back | tcp_output.c |
 //! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
 //! | `rtt` | round-trip time | tcp_input.c |
 //! | `sack` | what we tell of data beyond a gap | tcp_input.c |
@@ -75,6 +78,12 @@ pub mod cong;
 
 mod cwnd;
 
+mod pacing;
+
+mod ecn;
+
+mod chrono;
+
 mod rtt;
 
 mod sack;
@@ -110,6 +119,7 @@ pub use info::{
 };
 pub use input::IcmpError;
 pub use options::Options;
+pub use pacing::Pacing;
 pub use recvmsg::{
     RecvFlags,
     RecvState,

@@ -2,7 +2,9 @@
 //! The write queue onto the wire: what may be sent now, in which pieces, with which header.
 
 use super::{
+    chrono::Kind,
     options::OutOptions,
+    pacing::{Defer, Pacing},
     seq::SeqNum,
     skb::{Cb, Flags, Marks},
     sock::{Pending, Sock, State},
@@ -21,8 +23,6 @@ use crate::stack::{
 const CHECK_OFFSET: u16 = 16;
 /// Length of an IPv4 header without options, in bytes.
 const IP_HEADER_LEN: u32 = 20;
-/// With more segments than that at hand, sending is not put off (`tcp_max_tso_deferred_mss`).
-const MAX_DEFERRED_SEGS: u32 = 3;
 
 /// How much one call of [`Sock::write_xmit`] may send (`push_one`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,45 +150,6 @@ impl Sock {
                     && !self.snd_sml.after(self.snd_nxt)))
     }
 
-    /// Whether a packet that is not full is better kept until more data or window come, because more
-    /// ACKs are on their way.
-    ///
-    /// Mirrors [`tcp_tso_should_defer`](srctree/net/ipv4/tcp_output.c).
-    fn tso_should_defer<E: Env>(
-        &self,
-        env: &E,
-        cb: &Cb,
-        len: u32,
-        is_tail: bool,
-        quota: u32,
-    ) -> bool {
-        if cb.flags.has(Flags::FIN) || self.ca_state as u8 >= super::CaState::Recovery as u8 {
-            return false;
-        }
-        let in_flight = self.packets_in_flight();
-        if in_flight == 0 {
-            return false;
-        }
-        let mss = u32::from(self.mss_cache);
-        let send_win = self.wnd_end().since(cb.seq);
-        let cong_win = self.snd_cwnd.saturating_sub(in_flight).saturating_mul(mss);
-        let limit = send_win.min(cong_win);
-        let full = u32::from(self.gso_segs).saturating_mul(mss);
-        if limit >= full || (!is_tail && limit >= len) {
-            return false;
-        }
-        let window = self.snd_wnd.min(self.snd_cwnd.saturating_mul(mss));
-        let enough = match u32::from(env.sysctl().tcp_tso_win_divisor()) {
-            0 => limit > MAX_DEFERRED_SEGS.saturating_mul(mss),
-            n => limit >= window.checked_div(n).unwrap_or(0),
-        };
-        if enough {
-            return false;
-        }
-        // What holds us back is a window that an ACK will open, not want of data.
-        len > limit.min(quota.saturating_mul(mss))
-    }
-
     /// Whether the first segment of the write queue lies in the peer's window.
     ///
     /// Mirrors [`tcp_snd_wnd_test`](srctree/net/ipv4/tcp_output.c).
@@ -214,13 +175,15 @@ impl Sock {
         let mss = self.current_mss();
         let one = burst != Burst::All;
         let mut sent = 0u32;
+        let max_segs = self.tso_segs(env, mss, self.min_rtt.get());
         let mut cwnd_limited = false;
+        let mut rwnd_limited = false;
         loop {
             let is_tail = self.write_queue.len() == 1;
             let Some(skb) = self.write_queue.front() else {
                 break;
             };
-            let mut quota = self.cwnd_quota();
+            let mut quota = self.cwnd_quota().min(max_segs);
             if quota == 0 {
                 if burst != Burst::Probe {
                     cwnd_limited = true;
@@ -236,6 +199,7 @@ impl Sock {
                 cb.end_seq
             };
             if first_end.after(self.wnd_end()) {
+                rwnd_limited = true;
                 break;
             }
             let partial_tail = len < mss && is_tail;
@@ -246,8 +210,19 @@ impl Sock {
                 {
                     break;
                 }
-            } else if !one && !push && self.tso_should_defer(env, &cb, len, is_tail, quota) {
-                break;
+            } else if !one {
+                match self.tso_should_defer(env, &cb, len, is_tail, max_segs) {
+                    Defer::SendNow => {}
+                    Defer::Cwnd => {
+                        cwnd_limited = true;
+                        break;
+                    }
+                    Defer::Rwnd => {
+                        rwnd_limited = true;
+                        break;
+                    }
+                    Defer::App => break,
+                }
             }
             let limit = self.split_point(&cb, len, mss, quota, is_tail, push);
             let Some(mut skb) = self.write_queue.pop_front() else {
@@ -272,6 +247,11 @@ impl Sock {
             if one {
                 break;
             }
+        }
+        if rwnd_limited {
+            self.chrono_start(env.now(), Kind::RwndLimited);
+        } else {
+            self.chrono_stop(env.now(), Kind::RwndLimited);
         }
         cwnd_limited |= self.packets_in_flight() >= self.snd_cwnd;
         if sent != 0 || cwnd_limited {
@@ -312,7 +292,7 @@ impl Sock {
             return mss;
         }
         let window = self.wnd_end().since(cb.seq);
-        let max = mss.saturating_mul(quota.min(u32::from(self.gso_segs)));
+        let max = mss.saturating_mul(quota);
         if max <= window && !is_tail && max <= len {
             return max;
         }
@@ -486,6 +466,10 @@ impl Sock {
             urg_ptr: urg_ptr.unwrap_or(0),
         };
         let payload = skb.len();
+        let new_data = payload != 0 && !cb.seq.before(self.snd_nxt);
+        let (ecn, flags) = self.ecn_send(header.flags, new_data);
+        skb.tcp_cb_mut().dsfield = ecn;
+        let header = Header { flags, ..header };
         header
             .push(&mut skb, self.id, &opts)
             .ok_or(Errno::ENOBUFS)?;
@@ -495,6 +479,13 @@ impl Sock {
         }
         // Also for one segment: the payload's memory may still say what an earlier, longer copy was.
         skb.set_gso_tcpv4(cb.gso_size, cb.pcount);
+        if flags.has(Flags::CWR) {
+            skb.set_gso_tcp_ecn();
+        }
+        let at = self.departure(env, skb.len() as u32);
+        if env.pacing() != Pacing::None {
+            skb.set_delivery_time(at);
+        }
         if ack {
             self.event_ack_sent();
         }
@@ -506,7 +497,7 @@ impl Sock {
             env.count_n(Counter::OutSegs, cb.pcount().max(1));
         }
         let sent = env.queue_xmit(skb);
-        if sent.is_err() {
+        if sent.is_err() && self.snd_cwnd > super::INIT_CWND {
             self.enter_cwr(env.now());
         }
         sent
@@ -544,6 +535,9 @@ impl Sock {
             if env.writer_waits() {
                 self.sndbuf_expand(env);
                 env.write_space();
+                if !env.writer_waits() {
+                    self.chrono_stop(env.now(), Kind::SndbufLimited);
+                }
             }
         }
     }

@@ -276,6 +276,7 @@ impl Sock {
         self.prr_delivered = 0;
         self.prr_out = 0;
         self.snd_ssthresh = self.ca_ssthresh(now);
+        self.ecn_queue_cwr();
     }
 
     /// Sets the window so that as much may be sent as RFC 6937 allows for what was delivered: spread
@@ -407,6 +408,7 @@ impl Sock {
         }
         self.set_ca_state(now, CaState::Loss);
         self.high_seq = self.snd_nxt;
+        self.ecn_queue_cwr();
         self.tlp_high_seq = None;
         // RFC 5682, 2.1, step 1, and 3.2: not if recovery was under way already.
         self.frto = (new_recovery || self.retransmits != 0) && env.sysctl().tcp_frto() != 0;
@@ -495,6 +497,7 @@ impl Sock {
         } else if self.may_raise_cwnd(env, ack) {
             self.ca_cong_avoid(ack.now, delivered);
         }
+        self.update_pacing_rate(env);
     }
 
     /// Mirrors [`tcp_may_raise_cwnd`](srctree/net/ipv4/tcp_input.c).

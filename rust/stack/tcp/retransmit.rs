@@ -2,6 +2,7 @@
 //! Sending again what was sent before: one segment, or all that is marked lost.
 
 use super::{
+    ecn,
     output::set_segs,
     seq::SeqNum,
     skb::Marks,
@@ -77,7 +78,9 @@ impl Sock {
         let skb = self.rtx_queue.at_or_before(seq).ok_or(Errno::EINVAL)?;
         let len = skb.len() as u32;
         // Whatever comes of it: an acknowledgement gives no clean sample of the round trip any more.
-        skb.tcp_cb_mut().marks.set(Marks::EVER_RETRANS);
+        let cb = skb.tcp_cb_mut();
+        cb.marks.set(Marks::EVER_RETRANS);
+        cb.flags = ecn::clear_syn(env, cb.flags);
         let cb = *skb.tcp_cb();
         let segs = cb.pcount();
         let clone = skb.clone_for_xmit().ok_or(Errno::ENOMEM)?;

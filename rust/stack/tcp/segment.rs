@@ -34,13 +34,15 @@ pub struct Segment {
     pub urg_ptr: u16,
     /// Bytes of payload.
     pub len: u32,
+    /// The DS and ECN bits of the IP header.
+    pub dsfield: u8,
     /// The options.
     pub opts: Options,
 }
 
 impl Segment {
     /// Reads the header at the front of `skb`'s data and notes the sequence numbers in its control
-    /// block. The checksum is not looked at.
+    /// block, where the caller has left [`Segment::dsfield`]. The checksum is not looked at.
     ///
     /// # Errors
     ///
@@ -79,6 +81,7 @@ impl Segment {
         cb.end_seq = end_seq;
         cb.ack_seq = ack_seq;
         cb.flags = flags;
+        let dsfield = cb.dsfield;
         Ok(Segment {
             source: u16::from_be_bytes([s0, s1]),
             dest: u16::from_be_bytes([d0, d1]),
@@ -90,6 +93,7 @@ impl Segment {
             window: u16::from_be_bytes([w0, w1]),
             urg_ptr: u16::from_be_bytes([u0, u1]),
             len: payload,
+            dsfield,
             opts,
         })
     }

@@ -2,6 +2,7 @@
 //! User data into the write queue.
 
 use super::{
+    chrono::Kind,
     output::Burst,
     skb::{Cb, Flags},
     sock::{Sock, State}, //
@@ -147,6 +148,9 @@ impl Sock {
         };
         env.wmem_charge(skb.truesize());
         self.write_queue.push_back(skb);
+        if self.write_queue.len() == 1 {
+            self.chrono_start(env.now(), Kind::Busy);
+        }
         self.slow_start_after_idle_check(env);
         true
     }
@@ -190,6 +194,7 @@ impl Sock {
         if empty {
             if let Some(skb) = self.write_queue.pop_back() {
                 env.wmem_uncharge(skb.truesize());
+                self.chrono_stop(env.now(), Kind::Busy);
             }
         }
     }

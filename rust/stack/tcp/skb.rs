@@ -71,6 +71,10 @@ pub struct Cb {
     pub tstamp: u8,
     /// Sent: segments that had been delivered when it was sent (`tx.delivered`).
     pub delivered: u32,
+    /// Received: the IP header's DS and ECN bits. Sent: the ECN bits that it is to have.
+    pub dsfield: u8,
+    /// Keeps the layout free of implicit padding.
+    pub reserved: [u8; 7],
 }
 
 impl Cb {

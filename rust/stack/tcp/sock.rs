@@ -2,7 +2,9 @@
 //! The state of one connection.
 
 use super::{
+    chrono::Chrono,
     cong::Algorithm,
+    ecn::Ecn,
     rack::Rack,
     rtt::MinRtt,
     sack::{SackBlock, SackList},
@@ -64,7 +66,7 @@ impl State {
 }
 
 /// How far loss recovery has gone (`enum tcp_ca_state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum CaState {
     /// Nothing is wrong.
@@ -144,6 +146,8 @@ pub(super) struct Stats {
     pub(super) bytes_retrans: u64,
     pub(super) total_retrans: u32,
     pub(super) delivered: u32,
+    /// Of those, how many an echo of a mark came with.
+    pub(super) delivered_ce: u32,
     pub(super) rcv_ooopack: u32,
     /// Segments ever taken for lost.
     pub(super) lost: u32,
@@ -164,6 +168,7 @@ pub struct Sock {
     pub(super) ts_ok: bool,
     pub(super) sack_ok: bool,
     pub(super) wscale_ok: bool,
+    pub(super) ecn: Ecn,
     pub(super) snd_wscale: u8,
     pub(super) rcv_wscale: u8,
 
@@ -259,6 +264,9 @@ pub struct Sock {
     pub(super) snd_cwnd_used: u32,
     /// When the window was last used in full, or judged for not being so.
     pub(super) snd_cwnd_stamp: Instant,
+    /// When the next packet may leave (`tcp_wstamp_ns`); in the past if nobody paces.
+    pub(super) wstamp: Instant,
+    pub(super) chrono: Chrono,
     /// SND.NXT when the present state of recovery began (RFC 6582's `recover`).
     pub(super) high_seq: SeqNum,
     /// Where to look for the next segment to send again.
@@ -364,6 +372,7 @@ impl Sock {
             ts_ok: false,
             sack_ok: false,
             wscale_ok: false,
+            ecn: Ecn::default(),
             snd_wscale: 0,
             rcv_wscale: 0,
             rcv_nxt: SeqNum::default(),
@@ -437,6 +446,8 @@ impl Sock {
             snd_cwnd_cnt: 0,
             snd_cwnd_used: 0,
             snd_cwnd_stamp: Instant::ZERO,
+            wstamp: Instant::ZERO,
+            chrono: Chrono::default(),
             high_seq: SeqNum::default(),
             retransmit_hint: None,
             highest_sack: SeqNum::default(),

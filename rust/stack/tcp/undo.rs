@@ -65,6 +65,7 @@ impl Sock {
             self.snd_cwnd = self.ca_undo_cwnd(now).max(1);
             if self.prior_ssthresh > self.snd_ssthresh {
                 self.snd_ssthresh = self.prior_ssthresh;
+                self.ecn_withdraw_cwr();
             }
         }
         self.snd_cwnd_stamp = now;

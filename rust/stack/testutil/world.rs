@@ -17,6 +17,7 @@ use crate::stack::env::{
 };
 use crate::stack::errno::Errno;
 use crate::stack::tcp::{
+    Pacing,
     State,
     TimeWait, //
 };
@@ -76,6 +77,10 @@ pub struct World {
     pub readable: u32,
     /// How often writers were woken.
     pub writable: u32,
+    /// Who paces.
+    pub pacing: Pacing,
+    /// The pacing rate, in bytes per second.
+    pub pacing_rate: u64,
     /// The TIME_WAIT that was left behind.
     pub tw: Option<(TimeWait, Duration)>,
     /// The connection is over and nobody holds it.
@@ -109,6 +114,8 @@ impl World {
             soft: None,
             readable: 0,
             writable: 0,
+            pacing: Pacing::None,
+            pacing_rate: u64::MAX,
             tw: None,
             done: false,
             counts: HashMap::new(),
@@ -153,6 +160,22 @@ impl Env for World {
             gso_max_size: self.gso_max_size,
             gso_max_segs: 64,
         })
+    }
+
+    fn pacing(&self) -> Pacing {
+        self.pacing
+    }
+
+    fn pacing_rate(&self) -> u64 {
+        self.pacing_rate
+    }
+
+    fn max_pacing_rate(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn set_pacing_rate(&mut self, rate: u64) {
+        self.pacing_rate = rate;
     }
 
     fn confirm_neigh(&mut self) {}

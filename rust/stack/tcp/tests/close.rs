@@ -110,6 +110,7 @@ fn close__reset_in_window_is_challenged() {
             window: 0,
             urg_ptr: 0,
             len: 0,
+            dsfield: 0,
             opts: Options::default(),
         };
         let rst = send_reset(&fake, id).expect("memory");

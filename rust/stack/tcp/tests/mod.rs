@@ -6,6 +6,7 @@
 //! no deadline left.
 
 mod close;
+mod ecn;
 mod handshake;
 mod hostile;
 mod memory;
@@ -227,7 +228,7 @@ impl Pair {
         let now = self.net.now;
         match &mut self.request {
             None => {
-                if seg.flags != Flags::SYN {
+                if seg.flags.without(Flags::ECE.and(Flags::CWR)) != Flags::SYN {
                     return;
                 }
                 let cfg = listen::ListenConfig {
