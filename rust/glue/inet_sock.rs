@@ -58,6 +58,7 @@ use crate::{
             siphash,
             FourTuple, //
         },
+        tcp::cookie,
         time::Instant,
         wire::ipv4::{
             self,
@@ -80,6 +81,8 @@ pub(super) struct Secrets {
     pub(super) hash: u32,
     /// For initial sequence numbers.
     pub(super) isn: siphash::Key,
+    /// SYN cookies.
+    pub(super) cookie: cookie::Secret,
     /// For the ports of active opens.
     pub(super) ports: PortSelector,
 }
@@ -98,6 +101,10 @@ pub(super) fn draw_secrets() -> Result<Guard<Secrets>> {
     SECRETS.set(Secrets {
         hash: crate::abstractions::inet::random_u32(),
         isn: siphash::Key([word(), word()]),
+        cookie: cookie::Secret([
+            siphash::Key([word(), word()]),
+            siphash::Key([word(), word()]),
+        ]),
         // Linux's INET_TABLE_PERTURB_ORDER on machines like ours: 2^16 counters are enough that nobody
         // learns one destination's from another's.
         ports: PortSelector::try_new(16, siphash::Key([word(), word()])).map_err(|_| ENOMEM)?,

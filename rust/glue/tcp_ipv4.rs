@@ -294,6 +294,14 @@ fn listen(
         so.count_drop();
         return state.counts.drop(skb, DropReason::SocketFilter);
     }
+    let skb = match tcp_request::check_cookie(state, header, skb, seg, so) {
+        Checked::Done => return,
+        Checked::Drop(skb, reason) => {
+            so.count_drop();
+            return state.counts.drop(skb, reason);
+        }
+        Checked::Again(skb) => skb,
+    };
     match tcp_request::conn_request(state, header, &skb, seg, so, floor) {
         Ok(()) => skb.consume(),
         Err(reason) => {

@@ -46,7 +46,10 @@ use crate::{
     bindings,
     stack::tcp, //
 };
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{
+    AtomicU32,
+    AtomicU64, //
+};
 use kernel::{
     error::{
         code::*,
@@ -63,6 +66,8 @@ pub(crate) type ListenerCell = SetOnce<Arc<Listener>>;
 pub(crate) struct Listener {
     /// Half-open connections.
     pub(super) qlen: AtomicU32,
+    /// When a SYN was last answered with a cookie, in milliseconds since boot; 0 for never.
+    pub(super) overflow_at: AtomicU64,
     queue: Lock<AcceptQueue>,
     pub(super) template: Lock<Template>,
 }
@@ -87,6 +92,7 @@ impl Listener {
     fn new() -> Result<Arc<Listener>> {
         Ok(Arc::try_new(Listener {
             qlen: AtomicU32::new(0),
+            overflow_at: AtomicU64::new(0),
             queue: Lock::new(AcceptQueue {
                 head: None,
                 tail: None,

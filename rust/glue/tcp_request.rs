@@ -58,6 +58,7 @@ use crate::{
         },
     },
     bindings,
+    platform::Sysctl,
     stack::{
         counters::Counter,
         drop_reason::DropReason,
@@ -68,6 +69,7 @@ use crate::{
         },
         tcp::{
             self,
+            cookie,
             listen::{
                 self,
                 CheckReq,
@@ -76,12 +78,18 @@ use crate::{
             },
             SeqNum, //
         },
-        time::Duration,
+        time::{
+            Duration,
+            Instant, //
+        },
         wire::ipv4::Addr, //
     },
 };
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
+
+/// Nanoseconds of a millisecond.
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// A connection whose SYN was answered, then its place in the accept queue.
 pub(crate) struct HalfOpen {
@@ -216,14 +224,23 @@ pub(super) fn conn_request(
         return Err(DropReason::TcpFlags);
     }
     let listener = so.shared().listener.as_ref().ok_or(DropReason::NoSocket)?;
-    // The backlog's meaning: that many may wait to be accepted, and one more; and as many may be half-open.
-    let full = so.ack_backlog() > so.max_ack_backlog();
-    if full || listener.qlen.load(Ordering::Relaxed) >= so.max_ack_backlog().max(1) {
-        state.counts.event(if full {
-            Counter::ListenOverflows
-        } else {
-            Counter::TcpReqQFullDrop
-        });
+    let sysctl = state.net.sysctl();
+    let qlen = listener.qlen.load(Ordering::Relaxed);
+    // The backlog's meaning: that many may be half-open, and one more; and as many may wait to be accepted.
+    // Who follows a TIME_WAIT is known, and let in.
+    let full = qlen > so.max_ack_backlog();
+    let want_cookie = floor.is_none() && (full || sysctl.tcp_syncookies() == 2);
+    let refused = if want_cookie && sysctl.tcp_syncookies() == 0 {
+        Some(Counter::TcpReqQFullDrop)
+    } else if so.ack_backlog() > so.max_ack_backlog() {
+        Some(Counter::ListenOverflows)
+    } else if floor.is_none() && sysctl.tcp_syncookies() == 0 && last_quarter(sysctl, qlen) {
+        Some(Counter::TcpReqQFullDrop)
+    } else {
+        None
+    };
+    if let Some(counter) = refused {
+        state.counts.event(counter);
         state.counts.event(Counter::ListenDrops);
         return Err(DropReason::TcpListenOverflow);
     }
@@ -233,28 +250,79 @@ pub(super) fn conn_request(
     let sender = Sender::of(so);
     let route = Route::output(state, &sender.flow(&id)).map_err(|_| DropReason::IpOutNoRoutes)?;
     let now = inet_sock::now();
-    let (isn, ts_offset) = match inet_sock::secrets() {
+    let (isn, ts_offset) = seq_and_ts_off(id, now);
+    let cfg = config(state, so, listener, &route);
+    if want_cookie {
+        let secrets = inet_sock::secrets().ok_or(DropReason::NoSocket)?;
+        let (mut req, at) = cookie::conn_request(&cfg, &secrets.cookie, seg, id, ts_offset, now);
+        state.counts.event(Counter::TcpReqQFullDoCookies);
+        state.counts.event(Counter::SyncookiesSent);
+        let ms = now.as_nanos() / NANOS_PER_MILLI;
+        listener.overflow_at.store(ms, Ordering::Relaxed);
+        if let Some(skb) = listen::synack(&mut req, at) {
+            tcp_ipv4::send_by(state, &sender, &route, &id, skb);
+        }
+        return Ok(());
+    }
+    let isn = floor.map_or(isn, SeqNum::get);
+    let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);
+    let synack = listen::synack(&mut req, now);
+    let after = req.next_timeout(sysctl).unwrap_or(tcp::TIMEOUT_INIT);
+    let mini = insert(state, so, listener, req)?;
+    mini.mod_timer(jiffies(after));
+    if let Some(skb) = synack {
+        tcp_ipv4::send_by(state, &sender, &route, &id, skb);
+    }
+    Ok(())
+}
+
+/// Whether only the quarter is left that is kept for peers that are known to exist. RustNet knows none:
+/// the host's metrics of destinations cannot be read.
+fn last_quarter(sysctl: &Sysctl, qlen: u32) -> bool {
+    let max = sysctl.tcp_max_syn_backlog();
+    max.saturating_sub(qlen) < max >> 2
+}
+
+/// The first sequence number and the timestamp offset of a connection.
+fn seq_and_ts_off(id: FourTuple, now: Instant) -> (u32, u32) {
+    match inet_sock::secrets() {
         Some(s) => secure_seq::seq_and_ts_off(id, &s.isn, now),
         None => (random_u32(), random_u32()),
-    };
-    let sysctl = state.net.sysctl();
+    }
+}
+
+/// What `so`'s connections by `route` start from.
+fn config<'a>(
+    state: &'a State,
+    so: &Sock<Tcp>,
+    listener: &Listener,
+    route: &Route,
+) -> ListenConfig<'a> {
     let (user_mss, window_clamp) = {
         let template = listener.template.lock();
         (template.tp.user_mss(), template.tp.window_clamp())
     };
-    let cfg = ListenConfig {
-        sysctl,
+    ListenConfig {
+        sysctl: state.net.sysctl(),
         rcvbuf: so.rcvbuf(),
         rcvbuf_locked: so.rcvbuf_locked(),
         window_clamp,
         mtu: route.mtu(),
         user_mss,
-    };
-    let isn = floor.map_or(isn, SeqNum::get);
-    let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);
-    let synack = listen::synack(&mut req, now);
-    let after = req.next_timeout(sysctl).unwrap_or(tcp::TIMEOUT_INIT);
-    let name = inet_sock::name(state.net, &id);
+    }
+}
+
+/// Puts a half-open connection where look-ups find it.
+///
+/// Mirrors [`inet_csk_reqsk_queue_hash_add`](srctree/net/ipv4/inet_connection_sock.c)
+fn insert(
+    state: &State,
+    so: &SockRef<Tcp>,
+    listener: &Listener,
+    req: Request,
+) -> Result<MiniRef<HalfOpen>, DropReason> {
+    let name = inet_sock::name(state.net, &req.id);
+    let port = req.id.sport;
     let half = HalfOpen {
         listener: so.hold(),
         stage: Stage::Waiting(req),
@@ -262,16 +330,76 @@ pub(super) fn conn_request(
     let family = proto::family() as u16;
     let mini = MiniRef::new(&name, family, so.bound_dev_if(), half).ok_or(DropReason::Nomem)?;
     if !Tcp::table().insert_half_open(&mini, &name) {
-        // Another CPU took the same SYN.
+        // Another CPU took the same segment.
         return Err(DropReason::TcpOldSequence);
     }
-    state.add_user(id.sport);
+    state.add_user(port);
     listener.qlen.fetch_add(1, Ordering::Relaxed);
-    mini.mod_timer(jiffies(after));
-    if let Some(skb) = synack {
-        tcp_ipv4::send_by(state, &sender, &route, &id, skb);
+    Ok(mini)
+}
+
+/// A segment for a listener that may be the answer to a SYN cookie. [`Checked::Again`] gives it back if
+/// it is none.
+///
+/// Mirrors [`cookie_v4_check`](srctree/net/ipv4/syncookies.c)
+pub(super) fn check_cookie(
+    state: &State,
+    header: &Header,
+    skb: Skb,
+    seg: &tcp::Segment,
+    so: &SockRef<Tcp>,
+) -> Checked {
+    use tcp::Flags;
+    let answer = seg.flags.has(Flags::ACK) && !seg.flags.has(Flags::SYN.and(Flags::RST));
+    let Some(listener) = so.shared().listener.as_ref() else {
+        return Checked::Again(skb);
+    };
+    let overflow_at = listener.overflow_at.load(Ordering::Relaxed);
+    if !answer || overflow_at == 0 || !is_listening(so) || state.net.sysctl().tcp_syncookies() == 0
+    {
+        return Checked::Again(skb);
     }
-    Ok(())
+    let now = inet_sock::now();
+    let overflow_at = Instant::from_nanos(overflow_at.saturating_mul(NANOS_PER_MILLI));
+    // Nobody's cookie if no flood was of late: forging one is then in vain.
+    if now.since(overflow_at) > cookie::VALID {
+        return Checked::Again(skb);
+    }
+    let id = FourTuple {
+        saddr: header.daddr,
+        daddr: header.saddr,
+        sport: seg.dest,
+        dport: seg.source,
+    };
+    let Ok(route) = Route::output(state, &Sender::of(so).flow(&id)) else {
+        return Checked::Drop(skb, DropReason::IpOutNoRoutes);
+    };
+    let Some(secrets) = inet_sock::secrets() else {
+        return Checked::Again(skb);
+    };
+    let (_, ts_offset) = seq_and_ts_off(id, now);
+    let cfg = config(state, so, listener, &route);
+    let Some(req) = cookie::check(&cfg, &secrets.cookie, seg, id, ts_offset, now) else {
+        state.counts.event(Counter::SyncookiesFailed);
+        return Checked::Again(skb);
+    };
+    state.counts.event(Counter::SyncookiesRecv);
+    if !request::security_conn_request(so, &skb) {
+        return Checked::Drop(skb, DropReason::SecurityHook);
+    }
+    let mini = match insert(state, so, listener, req) {
+        Ok(mini) => mini,
+        Err(reason) => return Checked::Drop(skb, reason),
+    };
+    let checked = establish(state, skb, seg, &mini, so, &id);
+    if !matches!(checked, Checked::Done) {
+        // Nothing is kept of it: another segment will bring the cookie again.
+        give_up(&mini, so);
+    }
+    match checked {
+        Checked::Again(skb) => Checked::Drop(skb, DropReason::TcpOldSequence),
+        other => other,
+    }
 }
 
 /// What became of a segment for a half-open connection.

@@ -72,6 +72,8 @@ macro_rules! sysctls {
             tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
             /// The largest degree of reordering that is believed, in segments.
             tcp_max_reordering: i32 = 300, sysctl_tcp_max_reordering;
+            /// Half-open connections of a listener of which, without SYN cookies, a quarter is kept free.
+            tcp_max_syn_backlog: u32 = 1024, sysctl_max_syn_backlog;
             /// The most TIME-WAITs that are kept.
             tcp_max_tw_buckets: u32 = 65_536, tcp_death_row.sysctl_max_tw_buckets;
             /// How long the shortest round trip counts, in seconds.
@@ -124,6 +126,8 @@ macro_rules! sysctls {
             tcp_syn_retries: u8 = 6, sysctl_tcp_syn_retries;
             /// Retransmissions of a SYN-ACK.
             tcp_synack_retries: u8 = 5, sysctl_tcp_synack_retries;
+            /// 0: no SYN cookies. 1: when the queue of half-open connections is full. 2: always.
+            tcp_syncookies: u8 = 1, sysctl_tcp_syncookies;
             /// 1: the timeouts of thin streams do not grow at first.
             tcp_thin_linear_timeouts: u8 = 0, sysctl_tcp_thin_linear_timeouts;
             /// 0: no timestamps.

@@ -49,25 +49,25 @@ pub struct ListenConfig<'a> {
 pub struct Request {
     /// Both ends.
     pub id: FourTuple,
-    irs: SeqNum,
-    isn: SeqNum,
+    pub(super) irs: SeqNum,
+    pub(super) isn: SeqNum,
     /// The window that our SYN-ACK offered.
     rcv_wnd: u32,
     window_clamp: u32,
-    ts_recent: u32,
+    pub(super) ts_recent: u32,
     ts_offset: u32,
-    /// When the last SYN-ACK was sent, in microseconds modulo 2^32.
-    sent_at: u32,
+    /// When the last SYN-ACK was sent, in microseconds modulo 2^32; 0 if that is not known.
+    pub(super) sent_at: u32,
     /// When the last ACK was sent that nothing called for, in milliseconds modulo 2^32; 0 for never.
     last_oow_ack: u32,
-    mss: u16,
+    pub(super) mss: u16,
     advmss: u16,
-    snd_wscale: u8,
+    pub(super) snd_wscale: u8,
     rcv_wscale: u8,
-    wscale_ok: bool,
-    ts_ok: bool,
-    sack_ok: bool,
-    ecn_ok: bool,
+    pub(super) wscale_ok: bool,
+    pub(super) ts_ok: bool,
+    pub(super) sack_ok: bool,
+    pub(super) ecn_ok: bool,
     /// SYN-ACKs sent again by the timer.
     pub num_timeout: u8,
 }
@@ -370,7 +370,7 @@ impl Sock {
         };
         sock.ack.lrcvtime = now;
         sock.init_mss(env);
-        if req.num_timeout == 0 {
+        if req.num_timeout == 0 && req.sent_at != 0 {
             // Karn: a SYN-ACK sent twice gives no sample.
             let us = (now.as_micros() as u32).wrapping_sub(req.sent_at);
             sock.rtt_estimator(us);

@@ -17,6 +17,7 @@
 //! | `rcvbuf` | the receive buffer behind it; the peer's segment size | tcp_input.c |
 //! | `segment`, `options` | a segment's header, parsed once | tcp_input.c |
 //! | `listen` | half-open connections | tcp_minisocks.c, tcp_input.c |
+//! | `cookie` | connections that nothing is kept of | syncookies.c |
 //! | `input` | which state takes a segment how | tcp_input.c |
 //! | `validate` | is the segment acceptable: PAWS, window, RFC 5961 | tcp_input.c |
 //! | `ack` | acknowledgements: the retransmission queue shrinks | tcp_input.c |
@@ -55,6 +56,8 @@ mod segment;
 mod options;
 
 pub mod listen;
+
+pub mod cookie;
 
 mod input;
 
