@@ -333,6 +333,7 @@ impl Sock {
         self.count_delivered(1);
         self.ack(env, seg)?;
         self.init_transfer(env);
+        self.update_pacing_rate(env);
         env.state_change();
         Ok(())
     }

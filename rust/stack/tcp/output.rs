@@ -535,7 +535,9 @@ impl Sock {
             if env.writer_waits() {
                 self.sndbuf_expand(env);
                 env.write_space();
-                if !env.writer_waits() {
+                // As many bytes free as half of what is queued: the writer goes on.
+                let queued = env.wmem_queued();
+                if env.sndbuf().saturating_sub(queued) >= queued >> 1 {
                     self.chrono_stop(env.now(), Kind::SndbufLimited);
                 }
             }
