@@ -5,7 +5,8 @@
 
 use super::{
     inet::JIFFY_NS,
-    netns::Net, //
+    netns::Net,
+    rcu, //
 };
 use crate::{
     bindings,
@@ -21,6 +22,9 @@ use core::marker::{
     PhantomData,
     PhantomPinned, //
 };
+
+/// Length of an algorithm's name, with its end (`TCP_CA_NAME_MAX`).
+const CA_NAME_LEN: usize = 16;
 
 /// The settings of a namespace (`struct netns_ipv4`), only ever seen behind a reference.
 ///
@@ -44,6 +48,18 @@ impl Net {
 }
 
 impl Sysctl {
+    /// The name of new sockets' congestion control, filled up with zeroes (`tcp_congestion_control`).
+    pub fn tcp_congestion_control(&self) -> [u8; CA_NAME_LEN] {
+        let ipv4 = core::ptr::from_ref(self).cast::<bindings::netns_ipv4>();
+        let _rcu = rcu::read_lock();
+        // SAFETY: By the type invariant the structure is alive. It always points to an algorithm, whose
+        // module waits for RCU readers before it goes; the name never changes.
+        unsafe {
+            let ca = (&raw const (*ipv4).tcp_congestion_control).read_volatile();
+            (*ca).name.map(|c| c as u8)
+        }
+    }
+
     /// The largest receive buffer that a user may ask for (`net.core.rmem_max`), in bytes.
     #[inline]
     pub fn rmem_max(&self) -> u32 {

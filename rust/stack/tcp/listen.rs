@@ -7,6 +7,7 @@
 
 use super::{
     ack_output,
+    cong::Algorithm,
     ecn::{self, Ecn},
     options::OutOptions,
     output::Header,
@@ -365,7 +366,12 @@ impl Sock {
             scaling_ratio: parent.scaling_ratio,
             linger2: parent.linger2,
             no_fin_wait2: parent.no_fin_wait2,
-            cong: parent.cong,
+            cong: if parent.ca_setsockopt {
+                parent.cong
+            } else {
+                Algorithm::of_namespace(env.sysctl())
+            },
+            ca_setsockopt: parent.ca_setsockopt,
             ..Sock::new()
         };
         sock.ack.lrcvtime = now;

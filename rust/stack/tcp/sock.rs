@@ -516,6 +516,7 @@ impl Sock {
         self.reordering = sysctl.tcp_reordering().max(1).unsigned_abs();
         self.rto_min = sysctl.tcp_rto_min_us();
         self.rto_max = sysctl.tcp_rto_max_ms();
+        self.cong = Algorithm::of_namespace(sysctl);
     }
 
     /// Goes to `state` and lets the tables and lock-free readers know.

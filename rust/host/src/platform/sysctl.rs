@@ -15,17 +15,29 @@ macro_rules! settings {
         #[derive(Clone, Debug)]
         pub struct Sysctl {
             $($(#[$doc])* pub $name: sysctl_value!($kind),)*
+            /// The congestion control of new sockets.
+            pub tcp_congestion_control: &'static str,
         }
 
         impl Default for Sysctl {
             fn default() -> Self {
                 Sysctl {
                     $($name: $default,)*
+                    tcp_congestion_control: "cubic",
                 }
             }
         }
 
         impl Sysctl {
+            /// The name of new sockets' congestion control, filled up with zeroes.
+            pub fn tcp_congestion_control(&self) -> [u8; 16] {
+                let mut name = [0; 16];
+                for (to, from) in name.iter_mut().zip(self.tcp_congestion_control.bytes()) {
+                    *to = from;
+                }
+                name
+            }
+
             /// The largest receive buffer that a user may ask for (`net.core.rmem_max`), in bytes.
             pub fn rmem_max(&self) -> u32 {
                 4 << 20

@@ -17,6 +17,7 @@ use super::{
     seq::SeqNum,
     sock::CaState, //
 };
+use crate::platform::Sysctl;
 use crate::stack::time::Instant;
 
 /// What an algorithm may know and change of the connection (`struct tcp_sock`'s part).
@@ -165,6 +166,16 @@ impl Algorithm {
             b"cubic" => Some(Algorithm::Cubic(Cubic::default())),
             _ => None,
         }
+    }
+
+    /// The algorithm of new sockets, `net.ipv4.tcp_congestion_control`; CUBIC where that is one that
+    /// RustNet has not.
+    ///
+    /// Mirrors [`tcp_assign_congestion_control`](srctree/net/ipv4/tcp_cong.c).
+    pub fn of_namespace(sysctl: &Sysctl) -> Algorithm {
+        let name = sysctl.tcp_congestion_control();
+        let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+        Algorithm::find(name).unwrap_or_default()
     }
 
     /// The same algorithm for another connection.

@@ -63,6 +63,15 @@ fn find__by_name() {
 }
 
 #[test]
+fn of_namespace__what_it_has_or_cubic() {
+    let mut sysctl = Sysctl::default();
+    for (set, have) in [("reno", "reno"), ("cubic", "cubic"), ("bbr", "cubic")] {
+        sysctl.tcp_congestion_control = set;
+        assert_eq!(Algorithm::of_namespace(&sysctl).name(), have);
+    }
+}
+
+#[test]
 fn hystart__a_steady_path_goes_on() {
     assert_eq!(rounds(20, 20, 100, &[100; 50]), None);
 }
