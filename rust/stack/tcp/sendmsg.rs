@@ -155,7 +155,8 @@ impl Sock {
         true
     }
 
-    /// Asks for the time stamps of what was written last, if it is not sent yet.
+    /// Asks for the time stamps of what was written last; what was sent already gets that of its
+    /// acknowledgement at least.
     ///
     /// Mirrors [`tcp_tx_timestamp`](srctree/net/ipv4/tcp.c).
     pub fn tx_timestamp<E: Env>(&mut self, env: &mut E, tsflags: u32) {
@@ -163,8 +164,13 @@ impl Sock {
             return;
         }
         let base = self.tskey_base;
-        let Some(tail) = self.write_queue.back_mut() else {
-            return;
+        // All of it may be on its way already.
+        let tail = match self.write_queue.back_mut() {
+            Some(skb) => skb,
+            None => match self.rtx_queue.last_mut() {
+                Some(skb) => skb,
+                None => return,
+            },
         };
         let key = tail.tcp_cb().seq.add(tail.len() as u32).sub(1);
         let ack = env.tx_timestamp(tail, tsflags, key.since(base));
@@ -230,10 +236,10 @@ impl Sock {
     ///
     /// Mirrors [`tcp_push`](srctree/net/ipv4/tcp.c).
     fn push<E: Env>(&mut self, env: &mut E, flags: SendFlags) {
+        self.tx_timestamp(env, flags.tsflags);
         if self.write_queue.is_empty() {
             return;
         }
-        self.tx_timestamp(env, flags.tsflags);
         if !flags.more || self.forced_push() {
             self.mark_push();
         }

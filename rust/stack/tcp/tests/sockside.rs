@@ -36,6 +36,17 @@ fn tx_timestamp__last_byte_of_each_write_once_acknowledged() {
 }
 
 #[test]
+fn tx_timestamp__of_what_is_sent_already() {
+    let mut h = established();
+    h.sock.number_timestamps(false);
+    h.write(b"gone");
+    h.sent();
+    h.sock.tx_timestamp(&mut h.world, 1);
+    send!(h, A, seq IRS + 1, ack ISS + 1 + 4).unwrap();
+    assert_eq!(h.world.ack_stamps, [3]);
+}
+
+#[test]
 fn new_segment__notsent_lowat_stops_the_writer() {
     let mut h = established();
     h.sock
