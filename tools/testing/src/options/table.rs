@@ -187,7 +187,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 23 "TCP_FASTOPEN" Tcp int!(5), Set::Ok, Get::Is(5), Refused(c::ENOPROTOOPT), "";
     TCP 24 "TCP_TIMESTAMP" Tcp int!(5), Set::Err(c::EPERM), Get::Ok, Refused(c::ENOPROTOOPT), "";
     TCP 25 "TCP_NOTSENT_LOWAT" Tcp int!(5000), Set::Ok, Get::Is(5000), Done, "";
-    TCP 26 "TCP_CC_INFO" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
+    TCP 26 "TCP_CC_INFO" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Done, "";
     TCP 27 "TCP_SAVE_SYN" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
     TCP 28 "TCP_SAVED_SYN" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
     TCP 29 "TCP_REPAIR_WINDOW" Tcp int!(0), Set::Err(c::EPERM), Get::Err(c::EINVAL), Refused(c::ENOPROTOOPT), "";
