@@ -16,6 +16,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::card::Card;
 use crate::family::Family;
 use crate::ktap::skip;
 use crate::ktap::Sysc;
@@ -152,13 +153,15 @@ impl Lab {
     }
 
     fn nic() -> Result<Lab> {
-        let cards = e1000s();
+        let cards = Card::all();
         let [.., one, two] = cards.as_slice() else {
             return Err(skip("needs two e1000s on one hub"));
         };
+        // The kernel hands physical devices back to the first namespace some time after the last one is gone.
+        let name = |card: &Card| crate::wait::until("an e1000 in this namespace", || card.netdev());
+        let (one, two) = (&name(one)?, &name(two)?);
         let (a, b) = (Namespace::new()?, Namespace::new()?);
         let host = Namespace::current()?;
-        // The kernel hands physical devices back to the first namespace when ours is gone.
         host.ip(&format!(
             "link set {one} netns {}\nlink set {two} netns {}",
             a.path(),
@@ -195,24 +198,6 @@ impl Lab {
         }
         Ok(lab)
     }
-}
-
-/// Names of the e1000s in the first namespace, in order.
-fn e1000s() -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/sys/class/net")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let driver = std::fs::read_link(entry.path().join("device/driver"));
-        let is = driver.is_ok_and(|d| d.to_string_lossy().contains("e1000"));
-        if is {
-            found.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found.sort();
-    found
 }
 
 /// The Ethernet address of a device in the calling thread's namespace.

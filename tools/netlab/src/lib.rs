@@ -10,11 +10,12 @@
 //! * [`frame`] and [`tap`] write and read raw Ethernet frames;
 //! * [`payload`] makes data that can be checked at the far end;
 //! * [`tcpinfo`] and [`kstate`] read what the kernel says about itself;
-//! * [`module`] loads and unloads `rustnet.ko`.
+//! * [`module`] loads and unloads `rustnet.ko`, [`card`] chooses the drivers of e1000s.
 //!
 //! Nothing here is specific to RustNet: the family is always a parameter, so that every program can
 //! be proven on `AF_INET` first.
 
+pub mod card;
 pub mod family;
 pub mod frame;
 pub mod kstate;

@@ -124,6 +124,7 @@ pub struct Case {
 const EVERYWHERE: &[Link] = &[Link::Lo, Link::Veth, Link::Nic];
 const LO: &[Link] = &[Link::Lo];
 const VETH: &[Link] = &[Link::Veth];
+const NIC: &[Link] = &[Link::Nic];
 
 impl Case {
     const fn new(ends: Ends, group: &'static str, name: &'static str, run: Test) -> Case {
@@ -148,6 +149,15 @@ impl Case {
     /// A case about two ends: over every link.
     pub const fn two(group: &'static str, name: &'static str, run: Test) -> Case {
         Case::new(Ends::Two, group, name, run)
+    }
+
+    /// A case about the network cards and their driver.
+    pub const fn nic(group: &'static str, name: &'static str, run: Test) -> Case {
+        let mut c = Case::new(Ends::One, group, name, run);
+        c.links = NIC;
+        c.fresh = true;
+        c.secs = 180;
+        c
     }
 
     /// A case about what only RustNet has.
@@ -225,8 +235,8 @@ pub fn plan(args: &Args) -> Vec<Planned> {
                 };
                 let name = format!("{}.{}[{link}:{ends}]", case.group, case.name);
                 let in_group = args.group.is_empty() || args.group.iter().any(|g| g == case.group);
-                // The module's own tests unload it: only when asked for by name.
-                let alone = case.group == "module" && args.group.is_empty();
+                // Tests that take a module or a card away: only when asked for by name.
+                let alone = ["module", "nic"].contains(&case.group) && args.group.is_empty();
                 if in_group && !alone && name.contains(&args.case) {
                     plan.push(Planned {
                         name,

@@ -55,6 +55,12 @@ pub struct Args {
     /// The last allocation to fail with --faults.
     #[arg(long, default_value_t = 100_000)]
     pub upto: u64,
+    /// How often the group `nic` brings a card down and up; a quarter as often it takes the driver away.
+    #[arg(long, default_value_t = 40)]
+    pub rounds: u32,
+    /// Bytes that the group `nic` transfers each way.
+    #[arg(long, default_value_t = 64 << 20)]
+    pub nic_bytes: usize,
     /// Print the names and stop.
     #[arg(long)]
     pub list: bool,

@@ -14,6 +14,7 @@ mod modes;
 mod module;
 mod namespace;
 mod netem;
+mod nic;
 mod options;
 mod preload;
 mod readiness;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Case> {
         udp::CASES,
         load::CASES,
         netem::CASES,
+        nic::CASES,
         &hostile::cases(),
         memory::CASES,
         modes::CASES,
