@@ -68,10 +68,15 @@ impl Probes {
         write("tracing_on", "0")?;
         write("trace", "")?;
         for (i, probe) in steps::probes().iter().enumerate() {
-            append(
-                "kprobe_events",
-                &format!("p:{GROUP}/s{i} {}\n", probe.symbol),
-            )?;
+            // The card has one driver or another.
+            let mut armed = Ok(());
+            for symbol in probe.symbol.split_whitespace() {
+                armed = append("kprobe_events", &format!("p:{GROUP}/s{i} {symbol}\n"));
+                if armed.is_ok() {
+                    break;
+                }
+            }
+            armed?;
         }
         let armed = Probes(());
         write("options/stacktrace", "1")?;

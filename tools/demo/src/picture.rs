@@ -30,7 +30,7 @@ pub fn draw(trace: &Trace, family: Family) -> Result<Drawing> {
         .context("the request was not seen to reach the card")?;
     let up = trace
         .of(Way::Up)
-        .find(|h| h.at > down.at && has(h, "e1000_clean"))
+        .find(|h| h.at > down.at && has(h, "e1000_"))
         .context("no data was seen to come up from the card")?;
     let reader = trace
         .of(Way::Reader)
@@ -58,7 +58,7 @@ pub fn draw(trace: &Trace, family: Family) -> Result<Drawing> {
     ];
     for (title, hit, end) in parts {
         let steps = calls(hit);
-        let ours = steps.iter().filter(|s| s.ours).count();
+        let ours = steps.iter().filter(|s| s.who == "RustNet").count();
         if family.is_rustnet() {
             ensure!(ours > 0, "{title}: no function of RustNet was seen");
         }

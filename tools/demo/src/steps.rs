@@ -17,7 +17,7 @@ pub enum Way {
 pub struct Probe {
     /// What its stack shows.
     pub way: Way,
-    /// The function.
+    /// The function, or several of which one is there.
     pub symbol: &'static str,
 }
 
@@ -30,9 +30,15 @@ pub struct Step {
     pub name: String,
     /// The C function whose place it has, or nothing.
     pub twin: Option<&'static str>,
-    /// Whether it is RustNet's.
+    /// Whether it is Rust: RustNet's or the driver's.
     pub ours: bool,
 }
+
+/// The crates of the two modules, and whose they are.
+const CRATES: [(&str, &str); 2] = [
+    ("rustnet_main::", "RustNet"),
+    ("rust_e1000_main::", "driver in Rust"),
+];
 
 /// The fields of every line of a kind.
 fn lines(kind: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -67,7 +73,8 @@ pub fn step(symbol: &str) -> Option<Step> {
         return None;
     }
     let full = format!("{:#}", rustc_demangle::demangle(symbol));
-    if !full.contains("rustnet_main::") {
+    let owner = CRATES.iter().find(|(name, _)| full.contains(name));
+    let Some((_, owner)) = owner else {
         let label = lines("who").find(|f| symbol.contains(f[0]));
         let who = label.map_or("kernel", |f| f[1]).to_string();
         // "schedule.part.0" is still schedule.
@@ -78,10 +85,10 @@ pub fn step(symbol: &str) -> Option<Step> {
             twin: None,
             ours: false,
         });
-    }
+    };
     let twin = lines("twin").find(|f| f[0].split_whitespace().all(|w| full.contains(w)));
     Some(Step {
-        who: "RustNet".into(),
+        who: owner.to_string(),
         name: short(&full),
         twin: twin.map(|f| f[1]),
         ours: true,
@@ -97,6 +104,7 @@ fn short(name: &str) -> String {
     };
     name.replace(['<', '>'], "")
         .replace("rustnet_main::", "")
+        .replace("rust_e1000_main::", "")
         .replace("stack::", "")
 }
 
