@@ -14,7 +14,7 @@ SHELL := /bin/bash
 S := scripts
 
 # What a person says on make's command line reaches the scripts as environment.
-export CMD FILES OUT MODE NIC NICOPTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
+export CMD FILES OUT MODE NIC NICDRV NICOPTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
 export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS SCRIPTS FAMILY RUNNER KDIR
 # KERNEL names the guest's kernel; the scripts use that name for a directory.
 KERNEL_KIND := $(or $(KERNEL),stock)
@@ -59,6 +59,10 @@ test: setup
 .PHONY: bench
 bench: modules tools
 	@$(S)/bench
+
+.PHONY: bench-nic
+bench-nic: modules tools
+	@$(S)/bench nic
 
 .PHONY: packetdrill
 packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
