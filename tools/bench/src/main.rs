@@ -6,6 +6,7 @@
 //! Every run uses the same two namespaces: taking one down costs instructions at some later time, and
 //! that time must not lie inside a measurement.
 
+mod drivers;
 mod memory;
 mod nic;
 mod ops;
@@ -54,6 +55,9 @@ struct Args {
     /// Throughput over two e1000s in real time instead: not for an ICOUNT guest.
     #[arg(long)]
     nic: bool,
+    /// The two drivers of two e1000s beside each other instead.
+    #[arg(long)]
+    drivers: bool,
     /// Print JSON instead of the table.
     #[arg(long)]
     json: bool,
@@ -77,6 +81,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<bool> {
     if args.nic {
         return nic::run(args.subject, &args.module, args.check);
+    }
+    if args.drivers {
+        return drivers::run(args);
     }
     let figures = measure(args)?;
     if args.json {

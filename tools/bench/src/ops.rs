@@ -28,6 +28,16 @@ pub struct Effort {
     pub bulk: usize,
 }
 
+impl Effort {
+    /// Operations, or bytes, of one run of `op`, those for warming up included.
+    pub fn total(self, op: Op) -> u64 {
+        match op {
+            Op::TcpBulk => (WARM_BULK + self.bulk) as u64,
+            _ => u64::from(warm_up(self.ops) + self.ops),
+        }
+    }
+}
+
 /// One kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -91,6 +101,9 @@ impl Op {
         .with_context(|| format!("{} on {family}", self.name()))
     }
 }
+
+/// Bytes that open the windows and size the buffers, before a bulk run counts.
+const WARM_BULK: usize = 4 << 20;
 
 /// A tenth, but never fewer than 200: caches, the congestion window and the delayed-ACK state settle.
 fn warm_up(ops: u32) -> u32 {
@@ -171,9 +184,7 @@ fn ping_pong(client: &Sock, server: &Sock, size: usize, ops: u32) -> Result<f64>
 
 fn tcp_bulk(lab: &Lab, family: Family, bytes: usize) -> Result<f64> {
     let (client, server) = connected(lab, family)?;
-    // The first megabytes open the windows and size the buffers.
-    let warm = 4 << 20;
-    let took = bulk(&client, &server, warm).and_then(|_| bulk(&client, &server, bytes))?;
+    let took = bulk(&client, &server, WARM_BULK).and_then(|_| bulk(&client, &server, bytes))?;
     Ok(took.as_nanos() as f64 / bytes as f64)
 }
 
