@@ -7,9 +7,18 @@ use crate::script::Usec;
 
 /// Now, in microseconds.
 pub fn now() -> Usec {
+    read(c::CLOCK_REALTIME)
+}
+
+/// Microseconds since the machine was started, of the clock by which the kernel's timer ticks go.
+pub fn uptime() -> Usec {
+    read(c::CLOCK_MONOTONIC)
+}
+
+fn read(clock: c::clockid_t) -> Usec {
     let mut t: c::timespec = uapi::pod_zeroed();
-    // It cannot fail for this clock.
-    let _ = uapi::clock_gettime(c::CLOCK_REALTIME, &mut t);
+    // It cannot fail for these clocks.
+    let _ = uapi::clock_gettime(clock, &mut t);
     t.tv_sec * 1_000_000 + t.tv_nsec / 1000
 }
 

@@ -44,8 +44,8 @@ use crate::sys::Arg;
 
 /// How long the machine may settle before time 0.
 const WARM_UP: Usec = 100_000;
-/// Time 0 lies this long after a whole multiple of [`TICK`], so that a script meets the kernel's timer
-/// ticks always at the same distance.
+/// Time 0 lies this long after a whole multiple of [`TICK`] since the machine was started, where the
+/// kernel has its timer ticks: a script meets them always at the same distance.
 const AFTER_TICK: Usec = 250;
 /// A multiple of every usual length of the kernel's tick.
 const TICK: Usec = 20_000;
@@ -136,8 +136,9 @@ impl Run<'_> {
         if let Some(init) = &self.script.init {
             self.shell(init).context("the init command")?;
         }
-        let settled = clock::now() + WARM_UP;
-        self.start = settled - settled.rem_euclid(TICK) + TICK + AFTER_TICK;
+        let settled = clock::uptime() + WARM_UP;
+        let start = settled - settled.rem_euclid(TICK) + TICK + AFTER_TICK;
+        self.start = clock::now() + (start - clock::uptime());
         self.last = self.start;
         clock::sleep_until(self.start);
         let script = self.script;

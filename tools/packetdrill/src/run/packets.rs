@@ -165,12 +165,14 @@ impl Run<'_> {
     /// The next packet of the connection under test.
     fn next(&mut self, until: Usec) -> Result<Option<(Usec, Seen)>> {
         loop {
-            if let Some(found) = self.captured.pop_front() {
-                return Ok(Some(found));
+            if self.captured.is_empty() {
+                self.capture()?;
             }
-            self.capture()?;
-            if !self.captured.is_empty() {
-                continue;
+            while let Some((time, seen)) = self.captured.pop_front() {
+                // It may have been captured when another connection was the one under test.
+                if self.is_ours(&seen) {
+                    return Ok(Some((time, seen)));
+                }
             }
             let left = until - clock::now();
             if left <= 0 {
@@ -184,6 +186,12 @@ impl Run<'_> {
             let ms = left.div_euclid(1000) + 1;
             let _ = uapi::poll(&mut fds, ms.try_into().unwrap_or(i32::MAX));
         }
+    }
+
+    /// Whether a packet is of the connection under test.
+    fn is_ours(&self, seen: &Seen) -> bool {
+        self.current
+            .is_some_and(|at| self.connections[at].sent(seen))
     }
 
     /// Takes what was captured meanwhile, and forgets what other connections have sent.
