@@ -17,9 +17,11 @@ mod netem;
 mod nic;
 mod options;
 mod preload;
+mod race;
 mod readiness;
 mod shutdown;
 mod socket;
+mod teardown;
 mod timeout;
 mod transfer;
 mod udp;
@@ -53,7 +55,9 @@ pub fn all() -> Vec<Case> {
         netem::CASES,
         nic::CASES,
         &hostile::cases(),
+        race::CASES,
         memory::CASES,
+        teardown::CASES,
         modes::CASES,
         module::CASES,
         preload::CASES,
