@@ -42,6 +42,8 @@ pub(crate) struct Route {
     pub(crate) prefsrc: u32,
     /// The MTU metric in bytes, 0 if there is none.
     pub(crate) mtu: u32,
+    /// Whether the MTU is locked.
+    pub(crate) mtu_locked: bool,
     /// The device, 0 if there is none.
     pub(crate) oif: u32,
     /// The IPv4 gateway, 0 if the destination is on the link.
@@ -176,7 +178,7 @@ unsafe fn entry(info: *mut kernel::ffi::c_void) -> Route {
     unsafe {
         let e = &*info.cast::<bindings::fib_entry_notifier_info>();
         let fi = &*e.fi;
-        let metrics = fi.fib_metrics;
+        let (mtu, mtu_locked) = mtu(fi);
         let mut route = Route {
             table: e.tb_id,
             dst: e.dst,
@@ -186,10 +188,8 @@ unsafe fn entry(info: *mut kernel::ffi::c_void) -> Route {
             kind: e.type_,
             scope: fi.fib_scope,
             prefsrc: u32::from_be(fi.fib_prefsrc),
-            mtu: match metrics.is_null() {
-                true => 0,
-                false => (*metrics).metrics[bindings::RTAX_MTU as usize - 1],
-            },
+            mtu,
+            mtu_locked,
             oif: 0,
             gateway: 0,
             complex: !fi.nh.is_null() || fi.fib_nhs > 1,
@@ -204,6 +204,22 @@ unsafe fn entry(info: *mut kernel::ffi::c_void) -> Route {
             route.complex |= (nhc.nhc_gw_family != 0 && !v4) || !nhc.nhc_lwtstate.is_null();
         }
         route
+    }
+}
+
+/// The MTU metric of a route, and whether it is locked.
+///
+/// # Safety
+///
+/// `fi` must be alive.
+unsafe fn mtu(fi: &bindings::fib_info) -> (u32, bool) {
+    // SAFETY: The metrics live as long as the route, by the function's requirement.
+    match unsafe { fi.fib_metrics.as_ref() } {
+        None => (0, false),
+        Some(m) => (
+            m.metrics[bindings::RTAX_MTU as usize - 1],
+            m.metrics[bindings::RTAX_LOCK as usize - 1] & 1 << bindings::RTAX_MTU != 0,
+        ),
     }
 }
 
@@ -261,7 +277,7 @@ pub(crate) fn lookup(net: &Net, flow: &Flow) -> Result<Route, i32> {
             return Err(-err);
         }
         let fi = &*res.fi;
-        let metrics = fi.fib_metrics;
+        let (mtu, mtu_locked) = mtu(fi);
         let mut route = Route {
             table: fi.fib_tb_id,
             dst: u32::from_be(res.prefix),
@@ -271,10 +287,8 @@ pub(crate) fn lookup(net: &Net, flow: &Flow) -> Result<Route, i32> {
             kind: res.type_,
             scope: res.scope,
             prefsrc: u32::from_be(fi.fib_prefsrc),
-            mtu: match metrics.is_null() {
-                true => 0,
-                false => (*metrics).metrics[bindings::RTAX_MTU as usize - 1],
-            },
+            mtu,
+            mtu_locked,
             oif: 0,
             gateway: 0,
             complex: false,

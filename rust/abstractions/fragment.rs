@@ -7,17 +7,20 @@ use super::netns::Net;
 use super::skbuff::Skb;
 use crate::bindings;
 
-/// Cuts a packet, which begins with its IP header and carries its route and device, into fragments and
-/// hands each to [`tx::fragment_output`](crate::glue::tx::fragment_output). Under RCU. The error is
+/// Cuts a packet, which begins with its IP header and carries its route and device, into fragments of at
+/// most `mtu` bytes and hands each to [`tx::fragment_output`](crate::glue::tx::fragment_output). Under RCU. The error is
 /// negative.
 ///
 /// Mirrors [`ip_fragment`](srctree/net/ipv4/ip_output.c)
-pub(crate) fn do_fragment(net: &Net, mut skb: Skb) -> i32 {
+pub(crate) fn do_fragment(net: &Net, mut skb: Skb, mtu: u32) -> i32 {
     // The callee looks for notes of the receive path there.
     skb.cb_clear();
     // SAFETY: The packet is ours and carries a live route; the callee consumes it.
     unsafe {
         let ptr = skb.into_raw();
+        // What was learned of the path is not in the route, but the callee heeds this, too.
+        let notes = (&raw mut (*ptr).cb).cast::<bindings::inet_skb_parm>();
+        (*notes).frag_max_size = mtu.min(u32::from(u16::MAX)) as u16;
         bindings::ip_do_fragment(net.as_ptr(), (*ptr).sk, ptr, Some(output))
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod proto;
 pub(crate) mod proto_ops;
 pub(crate) mod rcu;
 pub(crate) mod request;
+pub(crate) mod route_config;
 pub(crate) mod rtx_queue;
 pub(crate) mod sk;
 pub(crate) mod skb_meta;

@@ -265,7 +265,9 @@ pub(crate) enum Event {
     Down,
     /// It leaves its namespace; whoever holds a reference gives it back.
     Unregister,
-    /// Its hardware address, MTU, flags or features changed.
+    /// Its MTU changed from so many bytes.
+    Mtu(u32),
+    /// Its hardware address, flags or features changed.
     Change,
 }
 
@@ -343,8 +345,11 @@ unsafe extern "C" fn notify<L: Listener>(
         bindings::netdev_cmd_NETDEV_UP => Event::Up,
         bindings::netdev_cmd_NETDEV_DOWN => Event::Down,
         bindings::netdev_cmd_NETDEV_UNREGISTER => Event::Unregister,
+        // SAFETY: This piece of news comes with the MTU before.
+        bindings::netdev_cmd_NETDEV_CHANGEMTU => {
+            Event::Mtu(unsafe { (*info.cast::<bindings::netdev_notifier_info_ext>()).ext.mtu })
+        }
         bindings::netdev_cmd_NETDEV_CHANGEADDR
-        | bindings::netdev_cmd_NETDEV_CHANGEMTU
         | bindings::netdev_cmd_NETDEV_CHANGE
         | bindings::netdev_cmd_NETDEV_FEAT_CHANGE => Event::Change,
         _ => return bindings::NOTIFY_DONE as kernel::ffi::c_int,

@@ -223,7 +223,7 @@ pub(crate) fn icmp_error(state: &State, quoted: &Quoted, ifindex: u32) {
     };
     match any(state, &key).map(|f| f.taker) {
         Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found),
-        Some(Taker::Udp(so)) => udp_input::err(quoted, &so),
+        Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so),
         // A listener has sent nothing.
         Some(Taker::Listener(_)) | None => (),
     }

@@ -67,6 +67,9 @@ impl Listener for Routes {
         let Some(state) = State::of(net) else {
             return;
         };
+        if let Event::Replace(r) | Event::Delete(r) = &event {
+            state.exceptions.forget(Addr::from_u32(r.dst), r.dst_len);
+        }
         let result = match event {
             Event::Replace(r) => {
                 if r.complex {
@@ -113,6 +116,7 @@ pub(super) fn alias(r: &fib_notifier::Route) -> Option<Alias> {
         gateway: Addr::from_u32(r.gateway),
         prefsrc: Addr::from_u32(r.prefsrc),
         mtu: r.mtu,
+        mtu_locked: r.mtu_locked,
         dead: false,
     })
 }

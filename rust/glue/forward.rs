@@ -68,7 +68,7 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
             return state.counts.drop(skb, DropReason::IpInNoRoutes);
         }
     };
-    let mtu = route.mtu();
+    let mtu = route.forward_mtu(state);
     if let Err(refused) = forward::forward(&mut skb, header, mtu as usize) {
         match refused {
             Refused::Ttl => {

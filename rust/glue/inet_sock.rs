@@ -325,14 +325,14 @@ pub(super) fn route<'r>(
 
 /// The IP header of a connected socket's packets.
 #[inline]
-pub(super) fn xmit(sk: &Sk, id: &FourTuple, protocol: ipv4::Protocol) -> Xmit {
+pub(super) fn xmit(sk: &Sk, id: &FourTuple, protocol: ipv4::Protocol, route: &Route) -> Xmit {
     Xmit {
         saddr: id.saddr,
         daddr: id.daddr,
         protocol,
         tos: sk.tos(),
         ttl: ttl(sk),
-        dont_fragment: dont_fragment(sk),
+        dont_fragment: dont_fragment(sk, route),
         id: 0,
     }
 }
@@ -357,11 +357,22 @@ pub(super) fn init_pmtudisc(sk: &Sk) {
     sk.set_pmtudisc(mode as u8);
 }
 
-/// Whether routers are forbidden to fragment the socket's packets (`ip_dont_fragment`).
+/// Whether a datagram that is too long is cut, rather than refused.
+///
+/// Mirrors [`ip_sk_ignore_df`](srctree/include/net/ip.h)
 #[inline]
-pub(super) fn dont_fragment(sk: &Sk) -> bool {
-    let mode = u32::from(sk.pmtudisc());
-    mode == bindings::IP_PMTUDISC_DO
-        || mode == bindings::IP_PMTUDISC_WANT
-        || mode == bindings::IP_PMTUDISC_PROBE
+pub(super) fn ignores_df(pmtudisc: u32) -> bool {
+    pmtudisc < bindings::IP_PMTUDISC_DO || pmtudisc == bindings::IP_PMTUDISC_OMIT
+}
+
+/// Whether routers are forbidden to fragment the packets that the socket sends this way.
+///
+/// Mirrors [`ip_dont_fragment`](srctree/include/net/ip.h)
+#[inline]
+pub(super) fn dont_fragment(sk: &Sk, route: &Route) -> bool {
+    match u32::from(sk.pmtudisc()) {
+        bindings::IP_PMTUDISC_DO => true,
+        bindings::IP_PMTUDISC_WANT => !route.mtu_locked(),
+        _ => false,
+    }
 }

@@ -214,7 +214,18 @@ pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Sk
     let to_many = state.addr_type(header.daddr) != Kind::Local;
     let sysctl = state.net.sysctl();
     match icmp::input::rcv(&mut skb, sysctl, to_many, |c| state.counts.event(c)) {
-        Ok(icmp::input::Message::Error(quoted)) => {
+        Ok(icmp::input::Message::Error(mut quoted)) => {
+            if quoted.is_frag_needed() {
+                match sysctl.ip_no_pmtu_disc() {
+                    // Believed as it is. TCP and UDP look whether the quoted packet is theirs.
+                    0 => (),
+                    3 if quoted.protocol == Protocol::TCP => (),
+                    // Not listened to.
+                    2 | 3 => return skb.consume(),
+                    // Believed only in so far as the path is narrow.
+                    _ => quoted.mtu = 0,
+                }
+            }
             demux::icmp_error(state, &quoted, ifindex);
             skb.consume();
         }
@@ -298,7 +309,15 @@ fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
         id: 0,
     };
     x.id = state.idents.select(&x, 1);
-    let _ = tx::queue_xmit(state, &route, skb, &x, null_mut(), timer::now());
+    let _ = tx::queue_xmit(
+        state,
+        &route,
+        skb,
+        &x,
+        route.mtu(),
+        null_mut(),
+        timer::now(),
+    );
 }
 
 /// A packet of ours that failed before it left, given from its IP header on, as an error would quote it.

@@ -36,6 +36,7 @@ use crate::stack::icmp::limit::{
     Limiter, //
 };
 use crate::stack::ip::output::Idents;
+use crate::stack::ip::route::exception::Exceptions;
 use crate::stack::ip::route::{
     Fib,
     Kind, //
@@ -91,6 +92,8 @@ pub(crate) struct State {
     pub(crate) fib: Fib,
     /// How far the mirror of them can be trusted.
     pub(crate) fib_state: fib::Mirror,
+    /// What was learned of single destinations.
+    pub(super) exceptions: Exceptions,
     /// What packets carry as their route.
     pub(super) hops: Hops,
     /// Neighbours.
@@ -135,6 +138,7 @@ impl PerNet for State {
             time_waits: Arc::try_new(AtomicU32::new(0))?,
             fib: Fib::try_new()?,
             fib_state: fib::Mirror::new(),
+            exceptions: Exceptions::new(random_u32()),
             hops: Hops::new(),
             neigh: neigh::Table::try_new(random_u32())?,
             idents: Idents::try_new(8, random_key())?,
@@ -174,6 +178,13 @@ impl State {
     #[inline]
     pub(crate) fn of(net: &Net) -> Option<&State> {
         netns::get(net)
+    }
+
+    /// The number that a kept route must still have to be good: it changes with what we know, and with
+    /// everything of the host's that its own routes are kept by.
+    #[inline]
+    pub(crate) fn genid(&self) -> u32 {
+        self.fib.genid().wrapping_add(self.net.rt_genid())
     }
 
     /// Whether no packet of the namespace can be RustNet's.
@@ -334,7 +345,7 @@ impl Listener for Ports {
                 let hook = state.ingress.lock().remove(at);
                 drop(hook);
             }
-            Event::Up | Event::Down | Event::Change => (),
+            Event::Up | Event::Down | Event::Change | Event::Mtu(_) => (),
         }
     }
 }
@@ -353,6 +364,9 @@ impl Listener for Devices {
                 state.hops.flush(dev.ifindex());
             }
             Event::Down => neigh::flush(state, dev.ifindex()),
+            Event::Mtu(old) => state
+                .exceptions
+                .sync_mtu(dev.ifindex() as i32, dev.mtu(), old),
             Event::Register | Event::Up | Event::Change => (),
         }
         state.fib.bump();

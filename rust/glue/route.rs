@@ -16,6 +16,7 @@ use crate::abstractions::dst::{
     Dst, //
 };
 use crate::abstractions::fib_notifier;
+use crate::abstractions::inet::random_u32;
 use crate::abstractions::lock::Lock;
 use crate::abstractions::memory::{
     Arc,
@@ -27,8 +28,15 @@ use crate::abstractions::rcu::{
     Rcu,
     RcuBox, //
 };
+use crate::abstractions::route_config::uses_pmtu;
+use crate::abstractions::timer;
 use crate::stack;
 use crate::stack::errno::Errno;
+use crate::stack::ip::route::exception::{
+    lowered,
+    Pmtu,
+    Via, //
+};
 use crate::stack::ip::route::{
     self,
     Flow,
@@ -150,6 +158,12 @@ pub(crate) struct Route {
     pub(super) hop: NextHop,
     /// What the look-up said, the source chosen.
     info: route::Dst,
+    /// Whose packets these are, for what is learned of the way.
+    daddr: Addr,
+    /// The next hop as the tables say it.
+    via: Via,
+    /// What was learned.
+    pmtu: Option<Pmtu>,
 }
 
 impl Route {
@@ -160,7 +174,21 @@ impl Route {
     ///
     /// Mirrors [`ip_route_output_key`](srctree/net/ipv4/route.c)
     pub(crate) fn output(state: &State, flow: &Flow) -> Result<Route, Errno> {
+        // Before the tables are read, so that a change in between outdates the answer.
+        let genid = state.genid();
         let mut info = look_up(state, flow)?;
+        info.genid = genid;
+        let daddr = match info.kind {
+            Kind::Local => info.next_hop,
+            _ => flow.daddr,
+        };
+        let via = Via::of(&info);
+        let era = state.net.fnhe_genid();
+        let known = state.exceptions.find(daddr, &via, era, timer::now());
+        if let Some(gateway) = known.gateway {
+            info.next_hop = gateway;
+            info.via_gateway = true;
+        }
         NetDevice::with(state.net, info.oif as u32, |dev| {
             if !dev.is_up() {
                 return Err(Errno::ENETUNREACH);
@@ -190,7 +218,14 @@ impl Route {
                     NextHop::Neigh(neigh::lookup(state, dev, info.next_hop).ok_or(Errno::ENOBUFS)?)
                 }
             };
-            Ok(Route { dst, hop, info })
+            Ok(Route {
+                dst,
+                hop,
+                info,
+                daddr,
+                via,
+                pmtu: known.pmtu,
+            })
         })
         .unwrap_or(Err(Errno::ENODEV))
     }
@@ -198,7 +233,7 @@ impl Route {
     /// Whether the routes still say the same, as far as anybody knows.
     #[inline]
     pub(crate) fn is_valid(&self, state: &State) -> bool {
-        self.info.genid == state.fib.genid()
+        self.info.genid == state.genid()
     }
 
     /// The source address of its packets.
@@ -224,13 +259,93 @@ impl Route {
     /// Mirrors [`ipv4_mtu`](srctree/net/ipv4/route.c)
     #[inline]
     pub(crate) fn mtu(&self) -> u32 {
-        let rcu = rcu::read_lock();
-        let dev = self.dst.dev(&rcu).mtu();
-        match self.info.mtu {
-            0 => dev,
-            mtu => mtu.min(dev),
+        match self.learned() {
+            Some(p) => p.mtu,
+            None => self.raw_mtu(),
         }
         .clamp(68, 65_535)
+    }
+
+    /// What was learned of the way, while it is believed.
+    #[inline]
+    fn learned(&self) -> Option<Pmtu> {
+        // Most ways have nothing: the clock is not asked.
+        self.pmtu.filter(|p| p.expires > timer::now())
+    }
+
+    /// The route's MTU, or the device's.
+    #[inline]
+    fn raw_mtu(&self) -> u32 {
+        if self.info.mtu != 0 {
+            return self.info.mtu;
+        }
+        let rcu = rcu::read_lock();
+        self.dst.dev(&rcu).mtu()
+    }
+
+    /// The MTU that a packet to be sent on is held against: what was learned is for our own packets.
+    ///
+    /// Mirrors [`ip_dst_mtu_maybe_forward`](srctree/include/net/ip.h)
+    pub(super) fn forward_mtu(&self, state: &State) -> u32 {
+        if self.info.mtu_locked || state.net.sysctl().ip_forward_use_pmtu() != 0 {
+            return self.mtu();
+        }
+        self.raw_mtu().clamp(68, 65_535)
+    }
+
+    /// The MTU for a socket with this `IP_MTU_DISCOVER`: some want to hear of no path.
+    ///
+    /// Mirrors [`ip_skb_dst_mtu`](srctree/include/net/ip.h)
+    #[inline]
+    pub(crate) fn sock_mtu(&self, pmtudisc: u8) -> u32 {
+        if uses_pmtu(pmtudisc) {
+            return self.mtu();
+        }
+        let rcu = rcu::read_lock();
+        self.dst.dev(&rcu).mtu().clamp(68, 65_535)
+    }
+
+    /// The MTU that a peer is told of: the route's or the device's, never what was learned.
+    ///
+    /// Mirrors [`ipv4_default_advmss`](srctree/net/ipv4/route.c)
+    pub(crate) fn adv_mtu(&self) -> u32 {
+        self.raw_mtu().clamp(68, 65_535)
+    }
+
+    /// Whether packets of the largest size go without DF: the path is said to be narrower than can be, or
+    /// the user has fixed the MTU.
+    ///
+    /// Mirrors [`ip_mtu_locked`](srctree/include/net/ip.h)
+    #[inline]
+    pub(crate) fn mtu_locked(&self) -> bool {
+        self.info.mtu_locked || self.learned().is_some_and(|p| p.locked)
+    }
+
+    /// A message says that packets of more than `mtu` bytes do not pass. If that is news, every kept route
+    /// is outdated. Any context that does not sleep.
+    ///
+    /// Mirrors [`__ip_rt_update_pmtu`](srctree/net/ipv4/route.c)
+    pub(crate) fn update_pmtu(&self, state: &State, mtu: u32) {
+        if self.info.mtu_locked {
+            return;
+        }
+        let sysctl = state.net.sysctl();
+        let lifetime = sysctl.mtu_expires();
+        let now = timer::now();
+        let known = self.learned();
+        let Some(new) = lowered(self.mtu(), known, mtu, sysctl.min_pmtu(), lifetime, now) else {
+            return;
+        };
+        let era = state.net.fnhe_genid();
+        let random = random_u32();
+        // Without memory for it the next packet meets the same hop, which says it again.
+        if state
+            .exceptions
+            .set_pmtu(self.daddr, &self.via, era, new, random, now)
+            .is_ok()
+        {
+            state.fib.bump();
+        }
     }
 
     /// The sizes of the GSO packets that the device takes: bytes without headers, segments.

@@ -59,6 +59,7 @@ use crate::{
 use core::sync::atomic::{
     AtomicBool,
     AtomicU32,
+    AtomicU64,
     Ordering, //
 };
 use kernel::prelude::*;
@@ -104,6 +105,8 @@ pub(crate) struct Shared {
     inq: AtomicU32,
     /// The timer fired while a user owned the socket.
     deferred: AtomicBool,
+    /// A message about the path's MTU came while a user owned the socket: see [`defer_mtu`].
+    mtu_info: AtomicU64,
     /// Closed by its user, counted in [`ORPHANS`].
     pub(super) orphan: AtomicBool,
     /// What listen(2) made; it stays when listening ends.
@@ -192,6 +195,10 @@ impl Protocol for Tcp {
         let deferred = &sk.sock().shared().deferred;
         if deferred.load(Ordering::Relaxed) && deferred.swap(false, Ordering::Acquire) {
             Self::on_timer(sk);
+        }
+        let mtu_info = &sk.sock().shared().mtu_info;
+        if mtu_info.load(Ordering::Relaxed) != 0 {
+            mtu_reduced(sk, mtu_info.swap(0, Ordering::Acquire));
         }
     }
 
@@ -296,6 +303,25 @@ pub(super) fn enter_at<R>(
         None => {}
     }
     r
+}
+
+/// [`Shared::mtu_info`] holds a message.
+const MTU_INFO: u64 = 1 << 63;
+
+/// "Fragmentation needed" about the segment that began at `seq`, for a socket that a user owns: it is
+/// heeded when he lets go. Of several messages the last one stays; the others come again.
+pub(super) fn defer_mtu(so: &Sock<Tcp>, seq: tcp::SeqNum, mtu: u16) {
+    let info = MTU_INFO | u64::from(mtu) << 32 | u64::from(seq.get());
+    so.shared().mtu_info.store(info, Ordering::Release);
+}
+
+/// Heeds it.
+#[cold]
+fn mtu_reduced(l: &mut Locked<'_, Tcp>, info: u64) {
+    let (seq, mtu) = (tcp::SeqNum::new(info as u32), (info >> 32) as u32 & 0xffff);
+    if let Err(reason) = enter(l, |tp, env| tp.mtu_reduced(env, seq, mtu)) {
+        dropped(l, reason);
+    }
 }
 
 /// A checked segment for a connection whose lock is held.

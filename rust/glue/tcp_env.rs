@@ -170,7 +170,7 @@ impl Env for TcpEnv<'_> {
         let sk = self.sk.sock();
         let now = self.now;
         let (state, route) = self.route()?;
-        let mut x = inet_sock::xmit(sk, &glue_tcp::id(sk), ipv4::Protocol::TCP);
+        let mut x = inet_sock::xmit(sk, &glue_tcp::id(sk), ipv4::Protocol::TCP, route);
         // RFC 6864: the identification means nothing with DF. Linux counts it all the same, for header
         // compression (`ip_select_ident_segs`).
         x.tos = (x.tos & !ECN_MASK) | (skb.tcp_cb().dsfield & ECN_MASK);
@@ -178,20 +178,33 @@ impl Env for TcpEnv<'_> {
         skb.set_priority(sk.priority());
         skb.set_mark(sk.mark());
         sk.set_owner_w(&mut skb);
-        tx::queue_xmit(state, route, skb, &x, sk.as_ptr(), now)
+        let mtu = route.mtu();
+        tx::queue_xmit(state, route, skb, &x, mtu, sk.as_ptr(), now)
     }
 
     fn path(&mut self) -> Option<Path> {
         let (_, route) = self.route().ok()?;
+        let adv_mtu = route.adv_mtu();
         let (gso_max_size, gso_max_segs) = route.gso();
         let mtu = route.mtu();
         Some(Path {
             mtu,
+            adv_mtu,
             // Whether the device can cut packets into segments or not: where it cannot, the device layer does
             // (`NETIF_F_GSO_SOFTWARE`).
             gso_max_size,
             gso_max_segs: gso_max_segs.max(1),
         })
+    }
+
+    /// Mirrors [`inet_csk_update_pmtu`](srctree/net/ipv4/inet_connection_sock.c)
+    fn update_pmtu(&mut self, mtu: u32) -> Option<(u32, bool)> {
+        let sk = self.sk.sock();
+        let (state, route) = self.route().ok()?;
+        route.update_pmtu(state, mtu);
+        // What was learned is not in the route that the socket keeps.
+        let (_, route) = self.route().ok()?;
+        Some((route.mtu(), !inet_sock::dont_fragment(sk, route)))
     }
 
     #[inline]

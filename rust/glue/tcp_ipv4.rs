@@ -61,10 +61,6 @@ use crate::{
         },
         wire::{
             checksum,
-            icmp::{
-                unreach,
-                Type, //
-            },
             ipv4::Protocol, //
         },
     },
@@ -137,11 +133,19 @@ pub(super) fn send_by(state: &State, sender: &Sender, route: &Route, id: &FourTu
         protocol: Protocol::TCP,
         tos: sender.tos,
         ttl: sender.ttl,
-        dont_fragment: true,
+        dont_fragment: !route.mtu_locked(),
         id: 0,
     };
     // What is lost here is lost as on the wire: the peer or a timer asks again.
-    let _ = tx::queue_xmit(state, route, skb, &x, null_mut(), inet_sock::now());
+    let _ = tx::queue_xmit(
+        state,
+        route,
+        skb,
+        &x,
+        route.mtu(),
+        null_mut(),
+        inet_sock::now(),
+    );
 }
 
 /// Reads a segment's header and verifies its checksum.
@@ -343,29 +347,31 @@ pub(super) fn err(state: &State, quoted: &Quoted, found: Found<Tcp>) {
         // Nobody is there yet to be told; the SYN-ACK's timer goes on.
         return;
     };
+    let seq = SeqNum::new(quoted.seq);
     let mut lock = BhLock::new(&so);
     let Some(mut l) = lock.unowned() else {
-        state.counts.event(Counter::LockDroppedIcmps);
-        so.set_err_soft(quoted.error.errno.get());
+        match quoted.is_frag_needed() {
+            true => glue_tcp::defer_mtu(&so, seq, quoted.mtu),
+            false => {
+                state.counts.event(Counter::LockDroppedIcmps);
+                so.set_err_soft(quoted.error.errno.get());
+            }
+        }
         return;
     };
-    let seq = SeqNum::new(quoted.seq);
     let error = IcmpError {
         errno: quoted.error.errno,
         // Linux ends a connection that is being opened by any of them, and so do we: who connects wants to
         // know at once. RFC 5461 would have soft ones wait.
         hard: true,
     };
-    let frag_needed = quoted.kind == Type::DEST_UNREACH && quoted.code == unreach::FRAG_NEEDED;
-    if frag_needed {
-        // The way has become narrower: look it up anew.
-        glue_tcp::enter(&mut l, |tp, env| {
-            crate::stack::env::Env::negative_advice(env);
-            tp.mtu_reduced(env);
-        });
-        return;
-    }
-    if let Err(reason) = glue_tcp::enter(&mut l, |tp, env| tp.icmp_error(env, seq, error)) {
+    let result = match quoted.is_frag_needed() {
+        true => glue_tcp::enter(&mut l, |tp, env| {
+            tp.mtu_reduced(env, seq, quoted.mtu.into())
+        }),
+        false => glue_tcp::enter(&mut l, |tp, env| tp.icmp_error(env, seq, error)),
+    };
+    if let Err(reason) = result {
         state.counts.dropped(reason);
     }
 }

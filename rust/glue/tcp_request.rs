@@ -307,7 +307,7 @@ fn config<'a>(
         rcvbuf: so.rcvbuf(),
         rcvbuf_locked: so.rcvbuf_locked(),
         window_clamp,
-        mtu: route.mtu(),
+        mtu: route.adv_mtu(),
         user_mss,
     }
 }

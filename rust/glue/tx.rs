@@ -47,8 +47,8 @@ use crate::stack::wire::ipv4::{
     DF, //
 };
 
-/// Sends a packet whose data begin with the transport header. `sk` is the socket that filters see as the
-/// sender; null for none. Process or softirq; consumes the packet.
+/// Sends a packet whose data begin with the transport header, in pieces if it is longer than `mtu`. `sk` is
+/// the socket that filters see as the sender; null for none. Process or softirq; consumes the packet.
 ///
 /// Errors: ENOBUFS when the device's queue or a neighbour's is full, EPERM when a filter refuses,
 /// EMSGSIZE when the packet is longer than IP's length field can say.
@@ -60,6 +60,7 @@ pub(crate) fn queue_xmit(
     route: &Route,
     mut skb: Skb,
     x: &Xmit,
+    mtu: u32,
     sk: *mut bindings::sock,
     now: Instant,
 ) -> Result<(), Errno> {
@@ -82,7 +83,7 @@ pub(crate) fn queue_xmit(
             None => return Ok(()),
         }
     }
-    output(state, route, dev, skb, now)
+    output(state, route, dev, skb, mtu, now)
 }
 
 /// Sends a packet on that is somebody else's, and that begins with its IP header.
@@ -101,7 +102,14 @@ pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
     let sk = core::ptr::null_mut();
     // Nobody waits for an answer: whoever dropped the packet has counted it.
     if let Ok(Some(skb)) = walk(state, route, dev, skb, sk, Point::PostRouting) {
-        let _ = output(state, route, dev, skb, timer::now());
+        let _ = output(
+            state,
+            route,
+            dev,
+            skb,
+            route.forward_mtu(state),
+            timer::now(),
+        );
     }
 }
 
@@ -143,10 +151,11 @@ fn output(
     route: &Route,
     dev: &NetDevice,
     skb: Skb,
+    mtu: u32,
     now: Instant,
 ) -> Result<(), Errno> {
-    if skb.len() > route.mtu() as usize && skb.gso_size() == 0 {
-        return fragment(state, skb);
+    if skb.len() > mtu as usize && skb.gso_size() == 0 {
+        return fragment(state, skb, mtu);
     }
     finish(state, route, dev, skb, now)
 }
@@ -155,7 +164,7 @@ fn output(
 ///
 /// Mirrors [`ip_fragment`](srctree/net/ipv4/ip_output.c)
 #[cold]
-fn fragment(state: &State, skb: Skb) -> Result<(), Errno> {
+fn fragment(state: &State, skb: Skb, mtu: u32) -> Result<(), Errno> {
     let df = ipv4::Packet::new_quoted(skb.linear()).is_ok_and(|p| p.fields().frag_off() & DF != 0);
     if df {
         state.counts.event(Counter::IpFragFails);
@@ -163,7 +172,7 @@ fn fragment(state: &State, skb: Skb) -> Result<(), Errno> {
         return Err(Errno::EMSGSIZE);
     }
     // It counts what it does.
-    xmit_errno(fragment::do_fragment(state.net, skb))
+    xmit_errno(fragment::do_fragment(state.net, skb, mtu))
 }
 
 /// Sends one fragment, which carries the route of its packet. Under RCU.

@@ -380,7 +380,13 @@ impl SocketOps for Udp {
             bindings::SOL_IP => {
                 let mtu = || {
                     let mut lock = UserLock::new(so);
-                    lock.private().route.as_ref().map(Route::mtu)
+                    let state = State::of(so.net())?;
+                    if so.state() != bindings::TCP_ESTABLISHED as u8 {
+                        return None;
+                    }
+                    // Anew if something was learned since the last datagram.
+                    let daddr = Addr::from_u32(so.daddr());
+                    route(state, so, lock.private(), daddr).ok().map(Route::mtu)
                 };
                 sockopt::get_ip(so, name, out, mtu)
             }
@@ -447,14 +453,17 @@ impl SocketOps for Udp {
             sport: so.num(),
             dport,
         };
-        let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP);
-        if len as u32 > way.mtu().saturating_sub(28) {
-            // Only IP_PMTUDISC_WANT, the usual, has a datagram cut that does not fit.
-            if x.dont_fragment && so.pmtudisc() != bindings::IP_PMTUDISC_WANT as u8 {
+        let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP, way);
+        let mode = u32::from(so.pmtudisc());
+        let mtu = way.sock_mtu(so.pmtudisc());
+        if len as u32 > mtu.saturating_sub(28) {
+            if !inet_sock::ignores_df(mode) {
                 return Err(EMSGSIZE);
             }
             x.dont_fragment = false;
         }
+        // Probes have it whatever is known of the path.
+        x.dont_fragment |= mode == bindings::IP_PMTUDISC_PROBE;
         udp::output::send_skb(&mut skb, id, true).map_err(error)?;
         skb.set_mark(cookie.mark);
         skb.set_priority(cookie.priority);
@@ -467,7 +476,7 @@ impl SocketOps for Udp {
         x.tos = tos_ttl.0.unwrap_or(x.tos);
         x.ttl = tos_ttl.1.unwrap_or(x.ttl);
         x.id = if x.dont_fragment { 0 } else { so.next_ip_id(1) };
-        let sent = tx::queue_xmit(state, way, skb, &x, so.as_ptr(), inet_sock::now());
+        let sent = tx::queue_xmit(state, way, skb, &x, mtu, so.as_ptr(), inet_sock::now());
         match sent {
             Ok(()) => state.counts.event(Counter::UdpOutDatagrams),
             // Without IP_RECVERR a full queue is the network's way of losing packets.

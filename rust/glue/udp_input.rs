@@ -8,6 +8,7 @@ use super::{
     inet_sock,
     ip_input,
     net::State,
+    route::Route,
     udp::Udp, //
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
         dgram,
         ehash::Candidate,
         proto::Protocol as _,
+        route_config::accepts_pmtu,
         skbuff::Skb,
         sock::Sock, //
     },
@@ -22,6 +24,7 @@ use crate::{
     stack::{
         counters::Counter,
         drop_reason::DropReason,
+        errno::Errno,
         icmp::input::Quoted,
         ip::Header,
         udp,
@@ -133,10 +136,32 @@ pub(super) fn rcv_group(state: &State, key: &demux::Key, header: &Header, mut sk
 ///
 /// Mirrors [`__udp4_lib_err`](srctree/net/ipv4/udp.c): without IP_RECVERR only hard errors are told, and
 /// only to connected sockets (RFC 1122, 4.1.3.3).
-pub(super) fn err(quoted: &Quoted, so: &Sock<Udp>) {
-    if !quoted.error.fatal || so.state() != bindings::TCP_ESTABLISHED as u8 {
+pub(super) fn err(state: &State, quoted: &Quoted, so: &Sock<Udp>) {
+    let (mut errno, mut fatal) = (quoted.error.errno, quoted.error.fatal);
+    if quoted.is_frag_needed() {
+        update_pmtu(state, quoted, so);
+        if u32::from(so.pmtudisc()) == bindings::IP_PMTUDISC_DONT {
+            return;
+        }
+        (errno, fatal) = (Errno::EMSGSIZE, true);
+    }
+    if !fatal || so.state() != bindings::TCP_ESTABLISHED as u8 {
         return;
     }
-    so.set_err(quoted.error.errno.get());
+    so.set_err(errno.get());
     so.error_report();
+}
+
+/// The way of a quoted datagram is narrower than was thought.
+///
+/// Mirrors [`ipv4_sk_update_pmtu`](srctree/net/ipv4/route.c)
+fn update_pmtu(state: &State, quoted: &Quoted, so: &Sock<Udp>) {
+    if !accepts_pmtu(so.pmtudisc()) {
+        return;
+    }
+    let mut flow = inet_sock::flow(so, quoted.id.daddr);
+    flow.saddr = quoted.id.saddr;
+    if let Ok(route) = Route::output(state, &flow) {
+        route.update_pmtu(state, quoted.mtu.into());
+    }
 }

@@ -20,6 +20,9 @@ use crate::platform::{Fault, MsgIter, SkBuff, Skb, Sysctl};
 pub struct Path {
     /// The path MTU, IP header included, in bytes.
     pub mtu: u32,
+    /// The MTU that the peer is told of in the MSS option, in bytes: this side's own, whatever was learned
+    /// of the path (RFC 9293, 3.7.1).
+    pub adv_mtu: u32,
     /// The largest packet, headers excluded, that may leave as one GSO packet, in bytes. Equal to or
     /// below one segment's size where the device cannot segment and software segmentation is off.
     pub gso_max_size: u32,
@@ -67,6 +70,11 @@ pub trait Env {
 
     /// Sets [`Env::pacing_rate`], but not above [`Env::max_pacing_rate`].
     fn set_pacing_rate(&mut self, rate: u64);
+
+    /// A message says that packets longer than `mtu` bytes do not get through; 0 where it does not say how
+    /// long they may be. The path's MTU after that, of which [`Env::path`] tells too, and whether the
+    /// socket's packets may still be cut on their way.
+    fn update_pmtu(&mut self, mtu: u32) -> Option<(u32, bool)>;
 
     /// The path has shown that it works: confirms the neighbour (RFC 4861, 7.3.1's upper-layer hint).
     fn confirm_neigh(&mut self);

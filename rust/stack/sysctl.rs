@@ -41,10 +41,18 @@ macro_rules! sysctls {
             icmp_ratemask: u32 = 0x1818, sysctl_icmp_ratemask;
             /// The TTL of packets whose socket has none of its own.
             ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
+            /// 1: packets of others are held against what was learned of the path.
+            ip_forward_use_pmtu: u8 = 0, sysctl_ip_fwd_use_pmtu;
+            /// 0: paths are asked for their MTU. 1: what they answer only says that it is small. 2: not
+            /// listened to. 3: only by protocols that check what is quoted.
             /// Not 0: sockets begin without path MTU discovery.
             ip_no_pmtu_disc: u8 = 0, sysctl_ip_no_pmtu_disc;
             /// The smallest MSS that is announced for want of MTU, in bytes.
             min_adv_mss: u32 = 256, ip_rt_min_advmss;
+            /// The smallest path MTU that a message is believed to the letter, in bytes.
+            min_pmtu: u32 = 552, ip_rt_min_pmtu;
+            /// How long what was learned of a path's MTU is believed.
+            mtu_expires: ticks = Duration::from_secs(600), ip_rt_mtu_expires;
             /// 1: a connection for which the accept queue has no room is reset.
             tcp_abort_on_overflow: u8 = 0, sysctl_tcp_abort_on_overflow;
             /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for

@@ -61,6 +61,14 @@ pub struct Quoted {
     pub mtu: u16,
 }
 
+impl Quoted {
+    /// Whether a router had to cut the packet and was forbidden to.
+    #[inline]
+    pub fn is_frag_needed(&self) -> bool {
+        self.kind == Type::DEST_UNREACH && self.code == unreach::FRAG_NEEDED
+    }
+}
+
 /// Takes a message whose data begin with the ICMP header. `to_many`: it was sent to a broadcast or
 /// multicast address.
 ///

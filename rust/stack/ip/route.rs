@@ -13,6 +13,8 @@
 //! Mirrors [`fib_lookup`](srctree/include/net/ip_fib.h),
 //! [`ip_route_output_key_hash_rcu`](srctree/net/ipv4/route.c)
 
+pub mod exception;
+
 pub mod rule;
 
 pub mod trie;
@@ -134,6 +136,8 @@ pub struct Alias {
     pub prefsrc: Addr,
     /// The route's own MTU in bytes; 0 for the device's.
     pub mtu: u32,
+    /// The route's MTU is the user's last word: no message from the path changes it.
+    pub mtu_locked: bool,
     /// The device or its link is down: the route is passed over.
     pub dead: bool,
 }
@@ -198,6 +202,8 @@ pub struct Dst {
     pub scope: Scope,
     /// The route's own MTU in bytes; 0 for the device's.
     pub mtu: u32,
+    /// Whether messages from the path leave that alone.
+    pub mtu_locked: bool,
     /// The version of the base that said so.
     pub genid: u32,
 }
@@ -223,6 +229,7 @@ impl Dst {
             },
             scope: alias.scope,
             mtu: alias.mtu,
+            mtu_locked: alias.mtu_locked,
             genid,
         }
     }
@@ -399,6 +406,7 @@ impl Fib {
             src: flow.saddr,
             scope: Scope::LINK,
             mtu: 0,
+            mtu_locked: false,
             genid,
         };
         if flow.oif != 0 {

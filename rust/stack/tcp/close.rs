@@ -59,7 +59,7 @@ impl Sock {
         self.snd_sml = self.snd_isn;
         self.snd_up = self.snd_isn;
         self.write_seq = self.snd_isn;
-        self.set_advmss(env.sysctl(), path.mtu);
+        self.set_advmss(env.sysctl(), path.adv_mtu);
         self.rcv_nxt = super::SeqNum::default();
         self.init_window(env);
         self.rcv_wup = self.rcv_nxt;

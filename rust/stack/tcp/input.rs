@@ -458,18 +458,4 @@ impl Sock {
         }
         Ok(())
     }
-
-    /// The path MTU may have changed: cut what is in flight anew.
-    ///
-    /// RFC 1191. Mirrors [`tcp_v4_mtu_reduced`](srctree/net/ipv4/tcp_ipv4.c).
-    pub fn mtu_reduced<E: Env>(&mut self, env: &mut E) {
-        if matches!(self.state, State::Close | State::Listen) {
-            return;
-        }
-        let before = self.mss_cache;
-        self.sync_mss(env);
-        if self.mss_cache < before && self.packets_out != 0 {
-            self.simple_retransmit(env);
-        }
-    }
 }

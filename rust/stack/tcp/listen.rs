@@ -39,7 +39,7 @@ pub struct ListenConfig<'a> {
     pub rcvbuf_locked: bool,
     /// TCP_WINDOW_CLAMP; 0 if not set.
     pub window_clamp: u32,
-    /// The MTU of the route to the peer.
+    /// The MTU that the announced MSS is made of: the route's or the device's, in bytes.
     pub mtu: u32,
     /// TCP_MAXSEG; 0 if not set.
     pub user_mss: u16,

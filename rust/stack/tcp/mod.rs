@@ -28,6 +28,7 @@
 //! | `ecn` | explicit congestion notification | tcp_ecn.h, tcp_input.c |
 //! | `pacing` | when segments leave, and how large packets are | tcp_output.c |
 //! | `chrono` | what held the sender back | tcp_output.c |
+//! | `mtu` | the path has become narrower | tcp_ipv4.c |
 //! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
 //! | `rtt` | round-trip time | tcp_input.c |
 //! | `sack` | what we tell of data beyond a gap | tcp_input.c |
@@ -88,6 +89,8 @@ mod ecn;
 mod chrono;
 
 mod rtt;
+
+mod mtu;
 
 mod sack;
 

@@ -41,6 +41,8 @@ pub struct World {
     pub sysctl: Sysctl,
     /// The path MTU, in bytes.
     pub mtu: u32,
+    /// The device's MTU, where the path's is smaller, in bytes.
+    pub dev_mtu: u32,
     /// The largest GSO packet of the path, in bytes.
     pub gso_max_size: u32,
     /// `SO_SNDBUF`.
@@ -96,6 +98,7 @@ impl World {
             now: Instant::from_nanos(1_000_000_000),
             sysctl: Sysctl::default(),
             mtu: 1500,
+            dev_mtu: 0,
             gso_max_size: 65_000,
             sndbuf: 87_040,
             rcvbuf: 131_072,
@@ -157,6 +160,7 @@ impl Env for World {
     fn path(&mut self) -> Option<Path> {
         Some(Path {
             mtu: self.mtu,
+            adv_mtu: self.dev_mtu.max(self.mtu),
             gso_max_size: self.gso_max_size,
             gso_max_segs: 64,
         })
@@ -176,6 +180,12 @@ impl Env for World {
 
     fn set_pacing_rate(&mut self, rate: u64) {
         self.pacing_rate = rate;
+    }
+
+    fn update_pmtu(&mut self, mtu: u32) -> Option<(u32, bool)> {
+        self.dev_mtu = self.dev_mtu.max(self.mtu);
+        self.mtu = self.mtu.min(mtu.max(552));
+        Some((self.mtu, false))
     }
 
     fn confirm_neigh(&mut self) {}

@@ -23,6 +23,7 @@ const ROUTE: Alias = Alias {
     gateway: Addr::ANY,
     prefsrc: Addr::ANY,
     mtu: 0,
+    mtu_locked: false,
     dead: false,
 };
 

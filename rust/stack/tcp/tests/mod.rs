@@ -10,6 +10,7 @@ mod ecn;
 mod handshake;
 mod hostile;
 mod memory;
+mod mtu;
 mod sack;
 mod script;
 mod seqnum;

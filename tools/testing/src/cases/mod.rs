@@ -16,6 +16,7 @@ mod namespace;
 mod netem;
 mod nic;
 mod options;
+mod path;
 mod preload;
 mod race;
 mod readiness;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Case> {
         load::CASES,
         netem::CASES,
         nic::CASES,
+        path::CASES,
         &hostile::cases(),
         race::CASES,
         memory::CASES,
