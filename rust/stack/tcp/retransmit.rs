@@ -72,6 +72,7 @@ impl Sock {
             set_segs(skb.tcp_cb_mut(), len, mss);
             let new = skb.tcp_cb().pcount();
             self.adjust_pcount(cb.pcount(), new, cb.marks);
+            self.adjust_reno(cb.pcount(), new);
         }
         let now = env.now();
         let delivered = self.stats.delivered;
@@ -242,6 +243,7 @@ impl Sock {
         let new = *skb.tcp_cb();
         let sum = new.pcount().saturating_add(rest.tcp_cb().pcount());
         self.adjust_pcount(old.pcount(), sum, old.marks);
+        self.adjust_reno(old.pcount(), sum);
         if let Err(dup) = queue.insert_rest(rest, new.seq) {
             // Two segments cannot begin at one number; the charge goes with the packet.
             env.wmem_uncharge(dup.truesize());
@@ -267,7 +269,11 @@ impl Sock {
         if marks.has(Marks::LOST) {
             adjust(&mut self.lost_out);
         }
-        if !self.sack_ok && self.sacked_out > 0 {
+    }
+
+    /// Without SACK, segments that are cut anew into fewer were counted by duplicates in their old size.
+    fn adjust_reno(&mut self, old: u32, new: u32) {
+        if !self.sack_ok {
             self.sacked_out = self.sacked_out.saturating_sub(old.saturating_sub(new));
         }
     }
