@@ -12,7 +12,7 @@ pub(crate) const EXACT: usize = 15;
 ///
 /// Mirrors [`e1000_hash_mc_addr`](srctree/drivers/net/ethernet/intel/e1000/e1000_hw.c)
 pub(crate) const fn multicast(addr: [u8; 6]) -> (usize, u32) {
-    let hash = (addr[4] as u32 >> 4) | (addr[5] as u32) << 4;
+    let hash = (addr[4] as u32 >> 4) | ((addr[5] as u32) << 4);
     (
         (hash >> 5) as usize & (MULTICAST_WORDS - 1),
         1 << (hash & 31),
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn exact__all_lie_in_front_of_the_vlans() {
-        assert!(0x5400 + 8 * EXACT <= 0x5600);
+        const { assert!(0x5400 + 8 * EXACT <= 0x5600) };
     }
 
     #[test]

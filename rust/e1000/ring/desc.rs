@@ -55,7 +55,7 @@ impl TxFlags {
     /// The card inserts this VLAN tag.
     #[inline]
     pub(crate) const fn vlan(self, tci: u16) -> Self {
-        TxFlags(self.0 | CMD_VLE | (tci as u64) << VLAN_SHIFT)
+        TxFlags(self.0 | CMD_VLE | ((tci as u64) << VLAN_SHIFT))
     }
 
     /// The descriptor of `len` bytes, at most [`super::MAX_DATA`], at bus address `addr`.
@@ -89,11 +89,11 @@ impl Context {
         let (ipcss, ipcso, ipcse) = self.ip;
         let (tucss, tucso, tucse) = self.l4;
         let first = ipcss as u64
-            | (ipcso as u64) << 8
-            | (ipcse as u64) << 16
-            | (tucss as u64) << 32
-            | (tucso as u64) << 40
-            | (tucse as u64) << 48;
+            | ((ipcso as u64) << 8)
+            | ((ipcse as u64) << 16)
+            | ((tucss as u64) << 32)
+            | ((tucso as u64) << 40)
+            | ((tucse as u64) << 48);
         let mut second = (self.payload as u64 & 0xf_ffff) | CMD_DEXT;
         if self.tcp {
             second |= CONTEXT_TCP;
@@ -102,7 +102,7 @@ impl Context {
             second |= CONTEXT_IP;
         }
         if let Some((hdr_len, mss)) = self.cut {
-            second |= CMD_TSE | (hdr_len as u64) << 40 | (mss as u64) << 48;
+            second |= CMD_TSE | ((hdr_len as u64) << 40) | ((mss as u64) << 48);
         }
         [first, second]
     }

@@ -65,7 +65,7 @@ fn max_tx_descriptors__holds_for_the_worst_split() {
     // 64 KiB whose every piece ends one byte behind a boundary, and a context.
     let whole = 65536usize.div_ceil(MAX_DATA) as u32;
     assert!(1 + whole + 18 <= MAX_TX_DESCRIPTORS);
-    assert!(MAX_TX_DESCRIPTORS < MIN);
+    const { assert!(MAX_TX_DESCRIPTORS < MIN) };
 }
 
 #[test]
@@ -73,18 +73,18 @@ fn tx_flags__plain_is_a_legacy_descriptor() {
     let [addr, word] = TxFlags::plain().data(0x1234_5678_9abc, 60);
     assert_eq!(addr, 0x1234_5678_9abc);
     // Length, command IFCS.
-    assert_eq!(word, 60 | 0x02 << 24);
-    assert_eq!((word | CMD_EOP | CMD_RS) >> 24 & 0xff, 0x0b);
+    assert_eq!(word, 60 | (0x02 << 24));
+    assert_eq!(((word | CMD_EOP | CMD_RS) >> 24) & 0xff, 0x0b);
 }
 
 #[test]
 fn tx_flags__checksum_vlan_and_segments_set_their_fields() {
     let word = TxFlags::plain().checksum().vlan(0xabcd).data(0, 100)[1];
     // DEXT, type data, IFCS, VLE; POPTS TXSM; the tag.
-    assert_eq!(word as u32, 100 | 1 << 20 | 0x62 << 24);
+    assert_eq!(word as u32, 100 | (1 << 20) | (0x62 << 24));
     assert_eq!(word >> 32, 0xabcd_0200);
     let word = TxFlags::plain().segment(true).data(0, MAX_DATA)[1];
-    assert_eq!(word as u32, 8192 | 1 << 20 | 0x26 << 24);
+    assert_eq!(word as u32, 8192 | (1 << 20) | (0x26 << 24));
     assert_eq!(word >> 32, 0x0300);
     let word = TxFlags::plain().segment(false).data(0, 1)[1];
     assert_eq!(word >> 32, 0x0200);
@@ -108,10 +108,10 @@ fn context__segments_of_ipv4() {
     })
     .unwrap();
     let [first, second] = c.words();
-    assert_eq!(first, 14 | 24 << 8 | 33 << 16 | 34 << 32 | 50 << 40);
+    assert_eq!(first, 14 | (24 << 8) | (33 << 16) | (34 << 32) | (50 << 40));
     // Payload; TCP, IP, TSE, DEXT; header length and segment size.
-    assert_eq!(second as u32, 5000 | 0x27 << 24);
-    assert_eq!(second >> 32, 66 << 8 | 1448 << 16);
+    assert_eq!(second as u32, 5000 | (0x27 << 24));
+    assert_eq!(second >> 32, (66 << 8) | (1448 << 16));
 }
 
 #[test]
@@ -126,14 +126,14 @@ fn context__segments_of_ipv6_have_no_header_sum() {
     })
     .unwrap();
     let [first, second] = c.words();
-    assert_eq!(first >> 16 & 0xffff, 0);
-    assert_eq!(second >> 24 & 0xff, 0x25);
+    assert_eq!((first >> 16) & 0xffff, 0);
+    assert_eq!((second >> 24) & 0xff, 0x25);
 }
 
 #[test]
 fn context__checksum_only() {
     let [first, second] = checksum(34, 16).unwrap().words();
-    assert_eq!(first, 34 << 32 | 50 << 40);
+    assert_eq!(first, (34 << 32) | (50 << 40));
     assert_eq!(second, 1 << 29);
 }
 
@@ -187,20 +187,23 @@ fn pseudo_header__is_the_sum_less_the_length() {
 
 /// A descriptor as the card writes it: done, with a length and more bits.
 fn written(len: u16, end: bool) -> RxWriteback {
-    RxWriteback(u64::from(len) | 1 << 32 | u64::from(end) << 33)
+    RxWriteback(u64::from(len) | (1 << 32) | (u64::from(end) << 33))
 }
 
 #[test]
 fn rx_writeback__fields() {
-    let d = RxWriteback(0x0123_0008_0000_0000 | 1 << 32 | 60);
+    let d = RxWriteback(0x0123_0008_0000_0000 | (1 << 32) | 60);
     assert!(d.done() && !d.end_of_packet() && !d.frame_error());
     assert_eq!((d.len(), d.vlan()), (60, Some(0x0123)));
     assert_eq!(written(60, true).vlan(), None);
     assert!(RxWriteback(1 << 40).frame_error());
     assert_eq!(RxWriteback(0).checksum(), Checksum::Unknown);
     assert_eq!(RxWriteback(1 << 37).checksum(), Checksum::Good);
-    assert_eq!(RxWriteback(1 << 37 | 1 << 45).checksum(), Checksum::Bad);
-    assert_eq!(RxWriteback(1 << 37 | 1 << 34).checksum(), Checksum::Unknown);
+    assert_eq!(RxWriteback((1 << 37) | (1 << 45)).checksum(), Checksum::Bad);
+    assert_eq!(
+        RxWriteback((1 << 37) | (1 << 34)).checksum(),
+        Checksum::Unknown
+    );
 }
 
 const BUFFER: usize = 2048;
@@ -265,7 +268,7 @@ fn receiver__a_frame_that_does_not_end() {
 
 #[test]
 fn receiver__damaged_frames_pass_only_if_wanted() {
-    let bad = RxWriteback(written(60, true).0 | 1 << 40);
+    let bad = RxWriteback(written(60, true).0 | (1 << 40));
     let mut r = Receiver::default();
     assert_eq!(step(&mut r, bad), Verdict::Discard(Some(Fault::Frame)));
     assert_eq!(r.step(bad, BUFFER, JUMBO, true), Verdict::Whole { len: 60 });
@@ -279,7 +282,7 @@ proptest! {
         words in proptest::collection::vec(
             prop_oneof![
                 any::<u64>(),
-                (0u64..3000, any::<bool>()).prop_map(|(n, e)| n | 1 << 32 | u64::from(e) << 33),
+                (0u64..3000, any::<bool>()).prop_map(|(n, e)| n | (1 << 32) | (u64::from(e) << 33)),
             ],
             0..400,
         ),
@@ -324,8 +327,8 @@ proptest! {
         prop_assert_eq!((first as u8, (first >> 8) as u8, (first >> 16) as u16), ip);
         prop_assert_eq!(((first >> 32) as u8, (first >> 40) as u8, (first >> 48) as u16), l4);
         prop_assert_eq!(second as u32 & 0xf_ffff, payload);
-        prop_assert_eq!(second >> 20 & 15, 0);
-        prop_assert_eq!(second >> 32 & 0xff, 0);
+        prop_assert_eq!((second >> 20) & 15, 0);
+        prop_assert_eq!((second >> 32) & 0xff, 0);
         prop_assert_eq!(((second >> 40) as u8, (second >> 48) as u16), cut.unwrap_or_default());
     }
 }

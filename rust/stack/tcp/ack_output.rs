@@ -277,7 +277,7 @@ impl Sock {
         let room = self.wnd_end().since(skb.tcp_cb().seq);
         let mss = u32::from(self.mss_cache);
         if skb.len() as u32 > room.min(mss) {
-            match Self::fragment(env, &mut skb, room.min(mss)) {
+            match Self::fragment(env, &mut skb, room.min(mss), mss) {
                 Some(rest) => self.write_queue.push_front(rest),
                 None => {
                     self.write_queue.push_front(skb);

@@ -59,8 +59,8 @@ pub struct Secret(pub [Key; 2]);
 impl Secret {
     fn hash(&self, id: FourTuple, count: u32, which: usize) -> u32 {
         let key = self.0.get(which).copied().unwrap_or_default();
-        let addrs = u64::from(id.saddr.to_u32()) << 32 | u64::from(id.daddr.to_u32());
-        let rest = u64::from(id.sport) << 48 | u64::from(id.dport) << 32 | u64::from(count);
+        let addrs = (u64::from(id.saddr.to_u32()) << 32) | u64::from(id.daddr.to_u32());
+        let rest = (u64::from(id.sport) << 48) | (u64::from(id.dport) << 32) | u64::from(count);
         siphash24_u64x2(addrs, rest, &key) as u32
     }
 

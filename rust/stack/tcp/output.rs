@@ -229,7 +229,7 @@ impl Sock {
                 break;
             };
             if len > limit {
-                match Self::fragment(env, &mut skb, limit) {
+                match Self::fragment(env, &mut skb, limit, mss) {
                     Some(rest) => self.write_queue.push_front(rest),
                     None => {
                         self.write_queue.push_front(skb);
@@ -364,10 +364,16 @@ impl Sock {
         self.lsndtime = env.now();
     }
 
-    /// Cuts `skb` behind its first `len` bytes; the rest is returned, charged, and stands nowhere yet.
+    /// Cuts `skb` behind its first `len` bytes; the rest is returned, charged, and stands nowhere yet. If it
+    /// was sent, both parts count as so many segments of `mss` bytes.
     ///
     /// Mirrors [`tcp_fragment`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn fragment<E: Env>(env: &mut E, skb: &mut SkBuff, len: u32) -> Option<Skb> {
+    pub(super) fn fragment<E: Env>(
+        env: &mut E,
+        skb: &mut SkBuff,
+        len: u32,
+        mss: u32,
+    ) -> Option<Skb> {
         let before = skb.truesize();
         let mut rest = skb.split(len as usize)?;
         let cb = skb.tcp_cb_mut();
@@ -390,7 +396,6 @@ impl Sock {
             }
         }
         if old.pcount != 0 {
-            let mss = u32::from(old.gso_size).max(1);
             let total = old.end_seq.since(old.seq);
             set_segs(skb.tcp_cb_mut(), len, mss);
             set_segs(rest.tcp_cb_mut(), total.saturating_sub(len), mss);

@@ -171,7 +171,8 @@ impl Sock {
             if !cb.marks.has(Marks::LOST) {
                 // One segment of it, not a whole GSO packet.
                 if cb.pcount() > 1 {
-                    let _ = self.fragment_sent(env, &mut queue, cb.seq, u32::from(cb.gso_size));
+                    let mss = u32::from(cb.gso_size);
+                    let _ = self.fragment_sent(env, &mut queue, cb.seq, mss, mss);
                 }
                 if let Some(skb) = queue.first_mut() {
                     self.mark_skb_lost(env, skb.tcp_cb_mut());

@@ -65,7 +65,7 @@ impl Sock {
         let len = skb.len() as u32;
         if len > limit {
             let mut queue = core::mem::take(&mut self.rtx_queue);
-            let cut = self.fragment_sent(env, &mut queue, cb.seq, limit);
+            let cut = self.fragment_sent(env, &mut queue, cb.seq, limit, mss);
             self.rtx_queue = queue;
             cut?;
         } else if len > mss || cb.pcount > 1 {
@@ -218,8 +218,8 @@ impl Sock {
         Ok(())
     }
 
-    /// Cuts the sent segment that begins at `seq` behind its first `len` bytes. `queue` is this
-    /// connection's retransmission queue, taken out of it for the time.
+    /// Cuts the sent segment that begins at `seq` behind its first `len` bytes, into segments of `mss` bytes.
+    /// `queue` is this connection's retransmission queue, taken out of it for the time.
     ///
     /// Mirrors [`tcp_fragment`](srctree/net/ipv4/tcp_output.c) with `TCP_FRAG_IN_RTX_QUEUE`.
     pub(super) fn fragment_sent<E: Env>(
@@ -228,6 +228,7 @@ impl Sock {
         queue: &mut RtxQueue,
         seq: SeqNum,
         len: u32,
+        mss: u32,
     ) -> Result<(), Errno> {
         // CVE-2019-11478: SACKs and small windows must not cut the queue into dust.
         let limit = env.sndbuf().saturating_add(2 * 65_536);
@@ -239,7 +240,7 @@ impl Sock {
         }
         let skb = queue.at_or_before(seq).ok_or(Errno::EINVAL)?;
         let old = *skb.tcp_cb();
-        let rest = Self::fragment(env, skb, len).ok_or(Errno::ENOMEM)?;
+        let rest = Self::fragment(env, skb, len, mss).ok_or(Errno::ENOMEM)?;
         let new = *skb.tcp_cb();
         let sum = new.pcount().saturating_add(rest.tcp_cb().pcount());
         self.adjust_pcount(old.pcount(), sum, old.marks);

@@ -193,7 +193,7 @@ impl Sock {
             if skip >= cb.end_seq.since(cb.seq) {
                 return None;
             }
-            self.fragment_sent(env, queue, cb.seq, skip).ok()?;
+            self.fragment_sent(env, queue, cb.seq, skip, mss).ok()?;
             seq = cb.seq.add(skip);
         }
         let cb = *queue.at_or_before(seq)?.tcp_cb();
@@ -204,7 +204,7 @@ impl Sock {
                 return None;
             }
             if keep < cb.end_seq.since(cb.seq) {
-                self.fragment_sent(env, queue, cb.seq, keep).ok()?;
+                self.fragment_sent(env, queue, cb.seq, keep, mss).ok()?;
             }
         }
         Some(*queue.at_or_before(seq)?.tcp_cb())

@@ -89,7 +89,7 @@ impl Sock {
         let mut seq = cb.seq;
         if cb.pcount() > 1 && skb.len() as u32 > whole {
             let mut queue = core::mem::take(&mut self.rtx_queue);
-            let cut = self.fragment_sent(env, &mut queue, cb.seq, whole);
+            let cut = self.fragment_sent(env, &mut queue, cb.seq, whole, mss);
             self.rtx_queue = queue;
             if cut.is_err() {
                 return false;

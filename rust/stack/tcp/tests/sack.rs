@@ -285,3 +285,18 @@ fn undo__dsack_of_everything_retransmitted() {
     assert_eq!(h.sock.snd_ssthresh, ssthresh);
     done(h);
 }
+
+#[test]
+fn fragment_sent__a_segment_that_no_longer_fits_is_cut_in_two() {
+    // We owe SACK blocks, which take room in every segment: a full one does not fit any more.
+    let mut h = in_flight(3);
+    send!(h, A, seq IRS + 11, ack at(0), data b"beyond a gap").unwrap();
+    h.sent();
+    wait(&mut h, 100);
+    send!(h, A, seq IRS + 11, ack at(0), sack vec![(at(1), at(3))]).unwrap();
+    wait(&mut h, 30);
+    let sent = data_sent(&mut h);
+    assert_eq!(sent[0], (at(0), 1000 - 12));
+    assert!(h.sock.packets_out <= 4, "{}", h.sock.packets_out);
+    done(h);
+}

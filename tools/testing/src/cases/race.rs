@@ -159,8 +159,7 @@ fn listener(ctx: &Ctx) -> Result<()> {
         // A client may wait for an answer from a listener that has gone.
         let clients: Result<()> = clients
             .into_iter()
-            .map(|t| t.join().expect("no panic"))
-            .collect();
+            .try_for_each(|t| t.join().expect("no panic"));
         server.and(clients)
     })?;
     check!(done.into_inner() > 0, "no connection came about");
