@@ -186,6 +186,12 @@ fn exhaustion(ctx: &Ctx) -> Result<()> {
 
 fn coalesce(ctx: &Ctx) -> Result<()> {
     let end = &ctx.lab.a;
+    // The C driver sets rates from the 82545 on; QEMU's card is an 82540.
+    if ethtool(end, &format!("-i {}", end.dev))?.contains("driver: e1000") {
+        let refused = ethtool(end, &format!("-C {} rx-usecs 3", end.dev));
+        check!(refused.is_err(), "the C driver took a rate");
+        return Err(skip("the C driver sets no rates on this card"));
+    }
     for usecs in [0, 1, 3, 4, 100, 3] {
         ethtool(end, &format!("-C {} rx-usecs {usecs}", end.dev))?;
         let text = ethtool(end, &format!("-c {}", end.dev))?;
@@ -271,13 +277,22 @@ fn nway(ctx: &Ctx) -> Result<()> {
 
 fn self_test(ctx: &Ctx) -> Result<()> {
     let end = &ctx.lab.a;
-    for how in ["online", "offline"] {
-        let text = ethtool(end, &format!("-t {} {how}", end.dev))?;
-        check!(text.contains("result is PASS"), "{how}: {text}");
-        reachable(ctx)?;
-        exchange(ctx, SOME / 4)?;
+    let text = ethtool(end, &format!("-t {} online", end.dev))?;
+    check!(text.contains("result is PASS"), "online: {text}");
+    exchange(ctx, SOME / 4)?;
+    // QEMU's card does not keep the flow-control registers and does not loop back: the C driver tells 40
+    // and 13 of them, and that the test failed. What the card does have must be found good.
+    let text = match ethtool(end, &format!("-t {} offline", end.dev)) {
+        Ok(text) => text,
+        Err(e) => e.to_string(),
+    };
+    for test in ["Eeprom test", "Interrupt test", "Link test"] {
+        let line = text.lines().find(|l| l.trim().starts_with(test));
+        let result = line.and_then(|l| l.split_whitespace().last());
+        check_eq!(result, Some("0"), "{test} of {text}");
     }
-    Ok(())
+    reachable(ctx)?;
+    exchange(ctx, SOME / 4)
 }
 
 /// Keeps packets going from one end to the other while `f` runs.
