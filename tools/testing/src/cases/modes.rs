@@ -311,11 +311,9 @@ fn hidden(ctx: &Ctx) -> Result<()> {
         0,
         "the host's listener"
     );
-    check_eq!(
-        kstate::snmp(&ctx.lab.b.ns, "Tcp", "InSegs")?,
-        before,
-        "segments the host saw"
-    );
+    // Both stacks count in the same place: were the host to see the SYN as well, there would be two.
+    let segments = kstate::snmp(&ctx.lab.b.ns, "Tcp", "InSegs")? - before;
+    check_eq!(segments, 1, "segments counted");
     Ok(())
 }
 
