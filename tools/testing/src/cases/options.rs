@@ -230,6 +230,11 @@ fn filter(ctx: &Ctx) -> Result<()> {
     crate::cases::python(&b, ask)?;
     let to = b.local().sys("name")?;
     a.sendto(b"filtered", 0, to).sys("sendto")?;
+    // What comes behind it on the same way tells that it has been there.
+    let behind = ctx.server_udp()?;
+    a.sendto(b"behind", 0, behind.local().sys("name")?)
+        .sys("sendto")?;
+    behind.recv(&mut [0; 6], 0).sys("recv behind it")?;
     b.set(c::SOL_SOCKET, c::SO_DETACH_FILTER, 0)
         .sys("SO_DETACH_FILTER")?;
     a.sendto(b"passed", 0, to).sys("sendto")?;
