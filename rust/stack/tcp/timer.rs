@@ -35,8 +35,6 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(8);
 const THIN_PACKETS: u32 = 4;
 /// Timeouts of a thin stream that do not grow (`TCP_THIN_LINEAR_RETRIES`).
 const THIN_LINEAR_RETRIES: u8 = 6;
-/// No threshold has been set yet (`TCP_INFINITE_SSTHRESH`).
-const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 
 impl Sock {
     /// Does what is due at `env.now()`.
@@ -162,7 +160,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_in_initial_slowstart`](srctree/include/net/tcp.h).
     fn in_initial_slowstart(&self) -> bool {
-        self.snd_ssthresh >= INFINITE_SSTHRESH
+        self.snd_ssthresh >= super::INFINITE_SSTHRESH
     }
 
     /// Whether a peer that closed its window below what is in flight has been silent for too long, or let us
