@@ -14,6 +14,7 @@ pub(crate) mod errqueue;
 pub(crate) mod family;
 pub(crate) mod fib_notifier;
 pub(crate) mod fragment;
+pub(crate) mod host_port;
 pub(crate) mod inet;
 pub(crate) mod iov;
 pub(crate) mod lock;

@@ -274,6 +274,13 @@ impl Sk {
         read!(self, sk.__sk_common._bitfield_1).get(4, 1) != 0
     }
 
+    /// Sets `SO_REUSEADDR`. With the socket's lock held.
+    pub(super) fn set_reuse(&self, on: bool) {
+        let mut unit = read!(self, sk.__sk_common._bitfield_1);
+        unit.set(0, 4, u64::from(on));
+        write!(self, sk.__sk_common._bitfield_1, unit);
+    }
+
     /// Sets `SO_REUSEPORT`. With the socket's lock held.
     pub(super) fn set_reuseport(&self, on: bool) {
         let mut unit = read!(self, sk.__sk_common._bitfield_1);

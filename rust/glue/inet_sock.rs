@@ -4,7 +4,10 @@
 //! Mirrors [`af_inet.c`](srctree/net/ipv4/af_inet.c), [`inet_hashtables.c`](srctree/net/ipv4/inet_hashtables.c)
 
 use super::{
-    net::State,
+    net::{
+        Mode,
+        State, //
+    },
     ports::{
         Binding,
         PortTable, //
@@ -14,6 +17,7 @@ use super::{
 use crate::{
     abstractions::{
         ehash::Key,
+        host_port::HostPort,
         inet::{
             now_ns,
             AddrType, //
@@ -156,6 +160,10 @@ pub(super) trait Inet: Protocol {
 
     /// Where a socket keeps its port.
     fn binding(p: &mut Self::Private) -> &mut Option<Binding>;
+
+    /// Where a socket keeps the host's port, if its user chose one: given back in process context, when the
+    /// socket is closed.
+    fn reserved(p: &mut Self::Private) -> &mut Option<HostPort>;
 }
 
 /// Whether an address family is one that we take: AF_INET, as programs write it without thinking, or our own.
@@ -190,8 +198,13 @@ pub(super) fn bound_of(sk: &Sk, listening: bool) -> Bound {
     }
 }
 
-/// The ports that may be picked for the socket.
+/// The ports that may be picked for the socket: in `coexist` our own, unless the user of the socket asked
+/// for some.
 pub(super) fn port_range(sk: &Sk) -> PortRange {
+    let own = State::of(sk.net()).filter(|s| s.mode() == Mode::Coexist);
+    if let Some(state) = own.filter(|_| sk.own_port_range() == 0) {
+        return state.port_range();
+    }
     let (low, high) = sk.local_port_range();
     PortRange { low, high }
 }
@@ -203,10 +216,17 @@ pub(super) fn port_range(sk: &Sk) -> PortRange {
 /// EADDRINUSE, ENOMEM.
 pub(super) fn get_port<P: Inet>(l: &mut Locked<'_, P>, port: u16) -> Result {
     let so = l.sock();
+    let net = so.net();
     let ports = P::ports().ok_or(ENOMEM)?;
     let bound = bound_of(so, false);
+    let coexists = State::of(net).is_some_and(|s| s.mode() == Mode::Coexist);
+    // What is picked is not held in the host, so the host is asked whether it has it.
+    let free = |port| {
+        let taken = || net.host_takes(P::PROTOCOL, so.rcv_saddr(), port, so.bound_dev_if());
+        !net.is_reserved_port(port) && !(coexists && taken())
+    };
     let binding = ports
-        .bind(so.net(), port, bound, port_range(so))
+        .bind(net, port, bound, port_range(so), free)
         .map_err(error)?;
     so.set_num(binding.port());
     *P::binding(l.private()) = Some(binding);
@@ -262,10 +282,17 @@ pub(super) fn bind<P: Inet>(
     });
     // IP_BIND_ADDRESS_NO_PORT: the port comes with connect(2).
     if port != 0 || !so.inet_flag(bindings::INET_FLAGS_BIND_ADDRESS_NO_PORT) {
-        if let Err(e) = take(lock, port) {
-            so.set_saddr(0);
-            so.set_rcv_saddr(0);
-            return Err(e);
+        let taken = reserve(so, a, port).and_then(|held| {
+            take(lock, port)?;
+            Ok(held)
+        });
+        match taken {
+            Ok(held) => *P::reserved(lock.private()) = held,
+            Err(e) => {
+                so.set_saddr(0);
+                so.set_rcv_saddr(0);
+                return Err(e);
+            }
         }
     }
     let mut locks = so.userlocks();
@@ -279,6 +306,19 @@ pub(super) fn bind<P: Inet>(
     so.set_daddr(0);
     so.set_dport(0);
     Ok(())
+}
+
+/// Holds a port that the user chose in the host, too, where both stacks have the same addresses.
+///
+/// # Errors
+///
+/// EADDRINUSE, ENOMEM.
+fn reserve(so: &Sk, addr: u32, port: u16) -> Result<Option<HostPort>> {
+    let coexists = State::of(so.net()).is_some_and(|s| s.mode() == Mode::Coexist);
+    match port != 0 && coexists {
+        true => HostPort::bind(so.net(), so, addr, port).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Whether the user chose the port, so that the socket keeps it when a connection ends.

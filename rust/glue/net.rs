@@ -41,6 +41,7 @@ use crate::stack::ip::route::{
     Fib,
     Kind, //
 };
+use crate::stack::socket::ports::PortRange;
 use crate::stack::socket::siphash::Key;
 use crate::stack::wire::icmp::Type;
 use crate::stack::wire::ipv4::Addr;
@@ -84,6 +85,10 @@ pub(crate) struct State {
     /// How many users the ports have of which the number leaves a certain rest: answers most packets of
     /// the host with two loads.
     port_users: Array<AtomicU32>,
+    /// The ports that are picked in [`Mode::Coexist`]: the lowest in the lower half, the highest in the
+    /// upper. The host's own range begins below and ends before it, so that neither stack picks what the
+    /// other may have picked.
+    port_range: AtomicU32,
     /// Events and drops.
     pub(crate) counts: Counts,
     /// How many TIME_WAITs it has.
@@ -134,6 +139,7 @@ impl PerNet for State {
             net,
             active: AtomicU32::new(0),
             port_users: Array::try_from_fn(PORT_USERS, |_| AtomicU32::new(0))?,
+            port_range: AtomicU32::new(61_000 | 65_535 << 16),
             counts: Counts::new(net)?,
             time_waits: Arc::try_new(AtomicU32::new(0))?,
             fib: Fib::try_new()?,
@@ -270,6 +276,21 @@ impl State {
     pub(super) fn may_have_port(&self, port: u16) -> bool {
         self.port_users(port)
             .is_some_and(|n| n.load(Ordering::Relaxed) != 0)
+    }
+
+    /// The ports that are picked in [`Mode::Coexist`].
+    pub(crate) fn port_range(&self) -> PortRange {
+        let range = self.port_range.load(Ordering::Relaxed);
+        PortRange {
+            low: range as u16,
+            high: (range >> 16) as u16,
+        }
+    }
+
+    /// Sets them.
+    pub(super) fn set_port_range(&self, range: PortRange) {
+        let range = u32::from(range.low) | u32::from(range.high) << 16;
+        self.port_range.store(range, Ordering::Relaxed);
     }
 
     /// What an address is to this host.

@@ -170,7 +170,7 @@ impl PortTable {
         bucket.add(b)
     }
 
-    /// Takes `port`, or a free one of `range` if it is 0.
+    /// Takes `port`, or one of `range` if it is 0: one that is free here, and otherwise if `free` says so.
     ///
     /// # Errors
     ///
@@ -183,6 +183,7 @@ impl PortTable {
         port: u16,
         bound: Bound,
         range: PortRange,
+        free: impl Fn(u16) -> bool,
     ) -> Result<Binding, Errno> {
         let mut b = Binding {
             net: net.as_ptr().addr(),
@@ -196,7 +197,7 @@ impl PortTable {
         }
         for relax in [false, true] {
             for port in Candidates::for_bind(range, random_u32()) {
-                if net.is_reserved_port(port) {
+                if !free(port) {
                     continue;
                 }
                 b.port = port;

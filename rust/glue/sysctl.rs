@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `net.rustnet.mode`: who owns the packets of a namespace.
+//! `net.rustnet.mode`: who owns the packets of a namespace. `net.rustnet.ip_local_port_range`: the ports
+//! that are picked in `coexist`.
 
 use super::net::{
     Mode,
@@ -7,19 +8,40 @@ use super::net::{
 };
 use crate::abstractions::sysctl::{
     self,
+    Ports,
     Word, //
 };
+use crate::stack::socket::ports::PortRange;
 use kernel::error::{
     code::EINVAL,
     Result, //
 };
 
-/// The file of a namespace.
-pub(crate) type Registration = sysctl::Registration<State>;
+/// The files of a namespace.
+pub(crate) struct Registration {
+    _mode: sysctl::Registration<State>,
+    _ports: sysctl::Registration<State>,
+}
 
-/// Makes `/proc/sys/net/rustnet/mode`.
+/// Makes `/proc/sys/net/rustnet/…`.
 pub(crate) fn register(state: &'static State) -> Result<Registration> {
-    Registration::new(state.net, c"net/rustnet", c"mode", state)
+    let dir = c"net/rustnet";
+    Ok(Registration {
+        _mode: sysctl::Registration::word(state.net, dir, c"mode", state)?,
+        _ports: sysctl::Registration::ports(state.net, dir, c"ip_local_port_range", state)?,
+    })
+}
+
+impl Ports for State {
+    fn get(&self) -> (u16, u16) {
+        let range = self.port_range();
+        (range.low, range.high)
+    }
+
+    fn set(&self, low: u16, high: u16) -> Result {
+        self.set_port_range(PortRange { low, high });
+        Ok(())
+    }
 }
 
 impl Word for State {

@@ -36,6 +36,7 @@ use super::{
 use crate::{
     abstractions::{
         ehash::Table,
+        host_port::HostPort,
         inet::JIFFY_NS,
         module_cell::ModuleCell,
         netns::Net,
@@ -96,6 +97,8 @@ pub(crate) struct Private {
     pub(super) route: Option<Route>,
     /// The socket's port.
     pub(super) binding: Option<Binding>,
+    /// The host's port of the same number.
+    pub(super) reserved: Option<HostPort>,
 }
 
 /// What may be read without the lock.
@@ -171,6 +174,7 @@ impl Protocol for Tcp {
             armed: None,
             route: None,
             binding: None,
+            reserved: None,
         }
     }
 
@@ -255,6 +259,10 @@ impl Inet for Tcp {
     fn binding(p: &mut Private) -> &mut Option<Binding> {
         &mut p.binding
     }
+
+    fn reserved(p: &mut Private) -> &mut Option<HostPort> {
+        &mut p.reserved
+    }
 }
 
 /// Enters the stack, and does afterwards what it asked for.
@@ -280,6 +288,7 @@ pub(super) fn enter_at<R>(
         armed,
         route,
         binding,
+        ..
     } = p;
     let mut env = TcpEnv::new(sk, route, binding, now);
     let r = f(tp, &mut env);

@@ -372,6 +372,7 @@ pub(super) fn release(so: SockRef<Tcp>) {
         }
     }
     so.set_shutdown(bindings::SHUTDOWN_MASK as u8);
+    lock.private().reserved = None;
     // From here on nobody is left to wake, and when the connection ends it goes.
     sock_lock::orphan(&so);
     // What came meanwhile may have ended it: looked at before the last question is asked.

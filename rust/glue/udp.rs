@@ -25,6 +25,7 @@ use crate::{
     abstractions::{
         dgram,
         ehash::Table,
+        host_port::HostPort,
         iov::{
             OptIn,
             OptOut, //
@@ -94,6 +95,8 @@ pub(super) static PORTS: ModuleCell<PortTable> = ModuleCell::new();
 /// What the lock protects.
 pub(crate) struct Private {
     binding: Option<Binding>,
+    /// The host's port of the same number.
+    reserved: Option<HostPort>,
     /// The way of the last datagram, and to whom it was sent.
     route: Option<Route>,
     daddr: Addr,
@@ -120,6 +123,7 @@ impl Protocol for Udp {
     fn new_private(_net: &Net) -> Private {
         Private {
             binding: None,
+            reserved: None,
             route: None,
             daddr: Addr::ANY,
         }
@@ -158,6 +162,10 @@ impl Inet for Udp {
 
     fn binding(p: &mut Private) -> &mut Option<Binding> {
         &mut p.binding
+    }
+
+    fn reserved(p: &mut Private) -> &mut Option<HostPort> {
+        &mut p.reserved
     }
 }
 
@@ -259,7 +267,9 @@ impl SocketOps for Udp {
             let mut lock = UserLock::new(&so);
             unhash(&so);
             inet_sock::put_port(&mut lock);
-            lock.private().route = None;
+            let p = lock.private();
+            p.route = None;
+            p.reserved = None;
         }
         crate::abstractions::sock_lock::orphan(&so);
     }

@@ -59,6 +59,8 @@ pub fn weigh(family: Family, n: usize) -> Result<Memory> {
         end.ns.sysctl("net/ipv4/tcp_max_tw_buckets", "262144")?;
         end.ns
             .sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
+        end.ns
+            .sysctl_if_there("net/rustnet/ip_local_port_range", "1024 65535")?;
     }
     // One connection first: caches that exist once per namespace or route are not a socket's cost.
     let (listener, addr) = listener(&lab, family)?;

@@ -217,11 +217,13 @@ fn listen_autobinds(ctx: &Ctx) -> Result<()> {
 }
 
 fn range(ctx: &Ctx) -> Result<()> {
-    let text = ctx
-        .lab
-        .a
-        .ns
-        .enter(|| std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range"))?;
+    // Beside the host RustNet picks from a range of its own.
+    let own = ctx.family().is_rustnet() && ctx.args.mode == "coexist";
+    let whose = if own { "rustnet" } else { "ipv4" };
+    let text =
+        ctx.lab.a.ns.enter(|| {
+            std::fs::read_to_string(format!("/proc/sys/net/{whose}/ip_local_port_range"))
+        })?;
     let bounds: Vec<u16> = text
         .split_whitespace()
         .filter_map(|w| w.parse().ok())

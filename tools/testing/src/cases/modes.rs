@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
         same_port,
     )
     .fresh(),
+    Case::own(G, "coexist_a_port_is_held_in_both_stacks", held_ports).fresh(),
     Case::own(G, "coexist_no_RST_from_the_host", no_rst)
         .fresh()
         .secs(90),
@@ -143,10 +144,17 @@ fn two_servers(ctx: &Ctx) -> Result<()> {
 /// A connection of the host's outlives its listener, and one of RustNet's takes the address and the port.
 fn same_port(ctx: &Ctx) -> Result<()> {
     let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
-    let (host, addr) = listen(ctx, HOST)?;
+    let host = ctx.lab.b.tcp(HOST)?;
+    let ours = ctx.lab.b.tcp(subject(ctx))?;
+    for l in [&host, &ours] {
+        l.set(c::SOL_SOCKET, c::SO_REUSEADDR, 1)
+            .sys("SO_REUSEADDR")?;
+    }
+    host.bind(ctx.lab.b.at(7779)).sys("bind of the host's")?;
+    host.listen(16).sys("listen of the host's")?;
+    let addr = host.local().sys("name")?;
     let (hc, hs) = pair(ctx, &host, addr)?;
     drop(host);
-    let ours = ctx.lab.b.tcp(subject(ctx))?;
     ours.bind(addr).sys("bind")?;
     ours.listen(16).sys("listen")?;
     payload::exchange(&hc, &hs, 1, 100_000)?;
@@ -154,6 +162,26 @@ fn same_port(ctx: &Ctx) -> Result<()> {
     payload::exchange(&oc, &os, 2, 100_000)?;
     payload::exchange(&hc, &hs, 3, 100_000)?;
     no_reset_on(&tap)
+}
+
+/// A port that was chosen is one port, whichever family asks; when its socket is closed it is free again.
+fn held_ports(ctx: &Ctx) -> Result<()> {
+    let b = &ctx.lab.b;
+    let makers: [fn(&netlab::lab::End, Family) -> Result<Sock>; 2] =
+        [|end, family| end.tcp(family), |end, family| end.udp(family)];
+    for make in makers {
+        for (first, second) in [(HOST, subject(ctx)), (subject(ctx), HOST)] {
+            let holder = make(b, first)?;
+            holder.bind(b.at(7777)).sys("bind of the first")?;
+            let other = make(b, second)?;
+            want_errno("bind of the second", other.bind(b.at(7777)), c::EADDRINUSE)?;
+            other.bind(b.at(7778)).sys("bind to another port")?;
+            drop(holder);
+            let other = make(b, second)?;
+            other.bind(b.at(7777)).sys("bind when the first is gone")?;
+        }
+    }
+    Ok(())
 }
 
 /// Both roles, and every state until TIME_WAIT: the host, who knows nothing of these connections,
