@@ -101,6 +101,12 @@ impl Candidate<'_> {
         self.0.rcv_saddr()
     }
 
+    /// The peer's address in host order; 0 if it is not connected.
+    #[inline]
+    pub fn daddr(&self) -> u32 {
+        self.0.daddr()
+    }
+
     /// The device it is bound to; 0 for any.
     #[inline]
     pub fn bound_dev_if(&self) -> i32 {

@@ -9,6 +9,7 @@ use super::{
         custom_sockopt,
         result, //
     },
+    sock::Sock,
     socket::SocketOps, //
 };
 use crate::bindings;
@@ -41,18 +42,27 @@ impl Create<'_> {
         unsafe { Net::from_ptr(self.net) }
     }
 
-    /// Makes it a socket of the protocol `P`.
+    /// Whether whoever makes it may see packets of others: the kernel may, and who has CAP_NET_RAW.
+    pub fn may_raw(&self) -> bool {
+        // SAFETY: A live namespace with its user namespace.
+        self.kern != 0
+            || unsafe { bindings::ns_capable((*self.net).user_ns, bindings::CAP_NET_RAW as c_int) }
+    }
+
+    /// Makes it a socket of the protocol `P` for packets of the IP protocol `protocol`, and calls `then`.
     ///
     /// # Errors
     ///
     /// ENOMEM.
-    pub fn make<P: SocketOps>(self) -> Result {
+    pub fn make<P: SocketOps>(self, protocol: u16, then: impl FnOnce(&Sock<P>)) -> Result {
         // SAFETY: `create`'s arguments; the ops are set before anybody can call one.
         unsafe {
             (*self.sock).state = bindings::socket_state_SS_UNCONNECTED;
             (*self.sock).ops = P::proto().ops();
-            P::proto().create(self.net, self.sock, self.family, self.kern)?;
+            let so = P::proto().create(self.net, self.sock, self.family, self.kern)?;
+            (*so.as_ptr().cast::<bindings::sock>()).sk_protocol = protocol;
             custom_sockopt(self.sock);
+            then(so.as_ref());
         }
         Ok(())
     }

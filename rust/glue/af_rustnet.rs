@@ -13,6 +13,7 @@ use super::{
         PortTable,
         Rules, //
     },
+    raw::Raw,
     tcp::{
         self,
         Tcp, //
@@ -78,10 +79,12 @@ pub(crate) struct Protocols {
     _purge: Purge,
     _tcp: ProtoRegistration<Tcp>,
     _udp: ProtoRegistration<Udp>,
+    _raw: ProtoRegistration<Raw>,
     _half_open: MiniCacheGuard,
     _time_wait: MiniCacheGuard,
     _tcp_table: TableGuard,
     _udp_table: TableGuard,
+    _raw_table: TableGuard,
     _tcp_ports: Guard<PortTable>,
     _udp_ports: Guard<PortTable>,
     _secrets: Guard<Secrets>,
@@ -101,20 +104,25 @@ impl Protocols {
         let secrets = inet_sock::draw_secrets()?;
         let udp_ports = udp::PORTS.set(PortTable::new(ports, Rules::Udp)?)?;
         let tcp_ports = tcp::PORTS.set(PortTable::new(ports, Rules::Tcp)?)?;
+        // The connected part stays empty.
+        let raw_table = Raw::table().create(1, 256)?;
         let udp_table = Udp::table().create(ports, ports)?;
         let tcp_table = Tcp::table().create(connected, 256)?;
         let time_wait = TimeWait::cache().create()?;
         let half_open = HalfOpen::cache().create()?;
+        let raw = Raw::proto().register(family, module, None)?;
         let udp = Udp::proto().register(family, module, None)?;
         let tcp = Tcp::proto().register(family, module, Some(mem))?;
         Ok(Protocols {
             _purge: Purge,
             _tcp: tcp,
             _udp: udp,
+            _raw: raw,
             _half_open: half_open,
             _time_wait: time_wait,
             _tcp_table: tcp_table,
             _udp_table: udp_table,
+            _raw_table: raw_table,
             _tcp_ports: tcp_ports,
             _udp_ports: udp_ports,
             _secrets: secrets,

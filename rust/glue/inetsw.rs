@@ -5,13 +5,20 @@
 
 use super::{
     net::State,
+    raw::{
+        self,
+        Raw, //
+    },
     tcp::Tcp,
     udp::Udp, //
 };
 use crate::{
-    abstractions::socket::{
-        Create,
-        SocketOps, //
+    abstractions::{
+        proto::Protocol as _,
+        socket::{
+            Create,
+            SocketOps, //
+        },
     },
     bindings,
 };
@@ -27,25 +34,36 @@ use kernel::{
 struct ProtoSw {
     ty: u16,
     protocol: u16,
-    make: fn(Create<'_>) -> Result,
+    make: fn(Create<'_>, u16) -> Result,
 }
 
 const fn row<P: SocketOps>() -> ProtoSw {
     ProtoSw {
         ty: P::TYPE,
         protocol: P::PROTOCOL,
-        make: |new| new.make::<P>(),
+        make: |new, protocol| new.make::<P>(protocol, |_| ()),
     }
 }
 
-static INETSW: [ProtoSw; 2] = [row::<Tcp>(), row::<Udp>()];
+/// The protocol of a row for every protocol.
+const ANY: u16 = bindings::IPPROTO_IP as u16;
+
+static INETSW: [ProtoSw; 3] = [
+    row::<Tcp>(),
+    row::<Udp>(),
+    ProtoSw {
+        ty: Raw::TYPE,
+        protocol: ANY,
+        make: |new, protocol| new.make::<Raw>(protocol, |so| raw::start(so, protocol)),
+    },
+];
 
 /// Makes a socket of the type `ty` and the protocol `protocol`; 0 is the type's usual one.
 ///
 /// # Errors
 ///
 /// EINVAL for a protocol out of range, ESOCKTNOSUPPORT for a type that is not there, EPROTONOSUPPORT for
-/// a protocol that the type does not have, ENOMEM.
+/// a protocol that the type does not have, EPERM for a raw socket without CAP_NET_RAW, ENOMEM.
 ///
 /// Mirrors [`inet_create`](srctree/net/ipv4/af_inet.c)
 pub(super) fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
@@ -54,10 +72,20 @@ pub(super) fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
     }
     let mut none = ESOCKTNOSUPPORT;
     for row in INETSW.iter().filter(|row| row.ty == ty) {
-        if protocol == 0 || protocol == c_int::from(row.protocol) {
+        let protocol = match (protocol, row.protocol) {
+            (0, ANY) => 0,
+            (0, usual) => usual,
+            (p, ANY) => p as u16,
+            (p, q) if p == c_int::from(q) => q,
+            _ => 0,
+        };
+        if protocol != 0 {
+            if ty == Raw::TYPE && !new.may_raw() {
+                return Err(EPERM);
+            }
             // From the first socket on packets are claimed.
             State::of(new.net()).ok_or(ENETDOWN)?.activate()?;
-            return (row.make)(new);
+            return (row.make)(new, protocol);
         }
         none = EPROTONOSUPPORT;
     }

@@ -10,6 +10,7 @@ use super::net::{
     Mode,
     State, //
 };
+use super::raw;
 use super::route::Route;
 use super::tx;
 use crate::abstractions::defrag;
@@ -151,6 +152,7 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
     };
     skb.nf_reset_ct();
     state.counts.event(Counter::IpInDelivers);
+    let heard = state.has_raw() && raw::deliver(state, &header, &skb, ifindex);
     ip::input::deliver_finish(&mut skb, &header);
     match header.protocol {
         Protocol::ICMP => icmp_rcv(state, &header, ifindex, skb),
@@ -166,6 +168,7 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
                 None => demux::no_socket(state, &key, &header, skb),
             }
         }
+        _ if heard => skb.consume(),
         _ => {
             state.counts.event(Counter::IpInUnknownProtos);
             send_unreach(state, &mut skb, &header, unreach::PROTOCOL);

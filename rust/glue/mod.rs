@@ -18,9 +18,11 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
+//! | [`raw`], [`datagram`] | raw sockets, and what they share with UDP's |
 //! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
+pub(crate) mod datagram;
 pub(crate) mod demux;
 pub(crate) mod drop;
 pub(crate) mod fib;
@@ -35,6 +37,7 @@ pub(crate) mod net;
 pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod proc_net;
+pub(crate) mod raw;
 pub(crate) mod route;
 pub(crate) mod rx;
 pub(crate) mod sockopt;

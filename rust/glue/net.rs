@@ -89,6 +89,8 @@ pub(crate) struct State {
     /// upper. The host's own range begins below and ends before it, so that neither stack picks what the
     /// other may have picked.
     port_range: AtomicU32,
+    /// How many raw sockets there are.
+    raw: AtomicU32,
     /// Events and drops.
     pub(crate) counts: Counts,
     /// How many TIME_WAITs it has.
@@ -140,6 +142,7 @@ impl PerNet for State {
             active: AtomicU32::new(0),
             port_users: Array::try_from_fn(PORT_USERS, |_| AtomicU32::new(0))?,
             port_range: AtomicU32::new(61_000 | 65_535 << 16),
+            raw: AtomicU32::new(0),
             counts: Counts::new(net)?,
             time_waits: Arc::try_new(AtomicU32::new(0))?,
             fib: Fib::try_new()?,
@@ -263,6 +266,24 @@ impl State {
             n.fetch_sub(1, Ordering::Relaxed);
         }
         self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A raw socket has come into the namespace.
+    pub(super) fn add_raw(&self) {
+        self.raw.fetch_add(1, Ordering::Relaxed);
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has gone.
+    pub(super) fn remove_raw(&self) {
+        self.raw.fetch_sub(1, Ordering::Relaxed);
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there is a raw socket.
+    #[inline]
+    pub(super) fn has_raw(&self) -> bool {
+        self.raw.load(Ordering::Relaxed) != 0
     }
 
     #[inline]

@@ -20,6 +20,7 @@ use super::net::{
     Ports,
     State, //
 };
+use super::raw;
 use crate::abstractions::netdevice::{
     NetDevice,
     Notifier, //
@@ -148,6 +149,9 @@ impl Hook for LocalIn {
         let Some(state) = State::of(net) else {
             return;
         };
+        if state.has_raw() {
+            copy_to_raw(state, packet);
+        }
         let linear = packet.skb().linear();
         let Some(header) = linear.first_chunk::<HEADER_LEN>() else {
             return;
@@ -162,6 +166,22 @@ impl Hook for LocalIn {
             }
         }
         claim(state, packet);
+    }
+}
+
+/// Gives raw sockets their copies.
+#[cold]
+fn copy_to_raw(state: &State, packet: &Passing<'_>) {
+    // What RustNet walks through the hooks is given to them where it is delivered.
+    if packet.is_ours() {
+        return;
+    }
+    let ifindex = packet.input().map_or(0, NetDevice::ifindex);
+    if let Some(mut skb) = packet.copy() {
+        if let Ok(header) = ip::rcv(&mut skb, |_| ()) {
+            raw::deliver(state, &header, &skb, ifindex);
+        }
+        skb.consume();
     }
 }
 

@@ -71,6 +71,21 @@ pub(crate) fn queue_xmit(
             _ => Errno::ENOBUFS,
         });
     }
+    local_out(state, route, skb, mtu, sk, now)
+}
+
+/// Sends a packet whose data begin with its IP header, as [`queue_xmit`] does.
+///
+/// Mirrors [`ip_local_out`](srctree/net/ipv4/ip_output.c)
+#[inline]
+pub(super) fn local_out(
+    state: &State,
+    route: &Route,
+    mut skb: Skb,
+    mtu: u32,
+    sk: *mut bindings::sock,
+    now: Instant,
+) -> Result<(), Errno> {
     state.counts.event(Counter::IpOutRequests);
     let rcu = rcu::read_lock();
     skb.set_protocol(EtherType::IPV4.0);

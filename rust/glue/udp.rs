@@ -7,6 +7,7 @@
 //! Mirrors [`udp.c`](srctree/net/ipv4/udp.c)
 
 use super::{
+    datagram,
     inet_sock::{
         self,
         error,
@@ -322,37 +323,12 @@ impl SocketOps for Udp {
         sockopt::getname(so, end)
     }
 
-    /// Mirrors [`datagram_poll`](srctree/net/core/datagram.c)
     fn poll(so: &Sock<Self>) -> u32 {
-        let mut mask = 0;
-        if so.err() != 0 {
-            mask |= bindings::EPOLLERR;
-        }
-        let shut = u32::from(so.shutdown());
-        if shut & bindings::RCV_SHUTDOWN != 0 {
-            mask |= bindings::EPOLLRDHUP | bindings::EPOLLIN | bindings::EPOLLRDNORM;
-        }
-        if shut == bindings::SHUTDOWN_MASK {
-            mask |= bindings::EPOLLHUP;
-        }
-        if !so.receive_queue_empty() {
-            mask |= bindings::EPOLLIN | bindings::EPOLLRDNORM;
-        }
-        if so.dgram_is_writeable() {
-            mask |= bindings::EPOLLOUT | bindings::EPOLLWRNORM | bindings::EPOLLWRBAND;
-        } else {
-            so.set_async_nospace();
-        }
-        mask
+        datagram::poll(so)
     }
 
-    /// Mirrors [`udp_ioctl`](srctree/net/ipv4/udp.c)
     fn ioctl(so: &Sock<Self>, cmd: u32, arg: IoctlArg<'_>) -> Result<c_int> {
-        match cmd {
-            bindings::SIOCOUTQ => arg.put_int(so.wmem_alloc().saturating_sub(1) as c_int),
-            bindings::SIOCINQ => arg.put_int(so.first_len() as c_int),
-            _ => Ok(arg.host()),
-        }
+        datagram::ioctl(so, cmd, arg)
     }
 
     fn listen(_sock: &Socket<'_, Self>, _backlog: c_int) -> Result {
@@ -360,17 +336,7 @@ impl SocketOps for Udp {
     }
 
     fn shutdown(sock: &Socket<'_, Self>, how: c_int) -> Result {
-        let how = sockopt::shutdown_bits(how)?;
-        let so = sock.sk();
-        let _lock = UserLock::new(so);
-        so.set_shutdown(so.shutdown() | how);
-        let ret = if so.state() == bindings::TCP_CLOSE as u8 {
-            Err(ENOTCONN)
-        } else {
-            Ok(())
-        };
-        so.state_change();
-        ret
+        datagram::shutdown(sock, how)
     }
 
     fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
@@ -414,21 +380,10 @@ impl SocketOps for Udp {
         if flags & (bindings::MSG_OOB | bindings::MSG_MORE) != 0 {
             return Err(EOPNOTSUPP);
         }
-        let to = match msg.name() {
-            Some(addr) => {
-                let (a, port) = addr.inet()?;
-                let family = addr.family()?;
-                if !inet_sock::is_inet(family) && u32::from(family) != bindings::AF_UNSPEC {
-                    return Err(EAFNOSUPPORT);
-                }
-                if port == 0 {
-                    return Err(EINVAL);
-                }
-                Some((Addr::from_u32(a), port))
-            }
-            None if so.state() != bindings::TCP_ESTABLISHED as u8 => return Err(EDESTADDRREQ),
-            None => None,
-        };
+        let to = datagram::destination(so, msg)?;
+        if to.is_some_and(|(_, port)| port == 0) {
+            return Err(EINVAL);
+        }
         if len > udp::output::MAX_DATA {
             return Err(EMSGSIZE);
         }

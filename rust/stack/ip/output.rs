@@ -13,6 +13,7 @@ use crate::stack::socket::siphash::{
     siphash24_u64x2,
     Key, //
 };
+use crate::stack::wire::checksum;
 use crate::stack::wire::ipv4::{
     Addr,
     Protocol,
@@ -71,6 +72,44 @@ pub fn queue_xmit(skb: &mut SkBuff, x: &Xmit) -> Result<(), DropReason> {
     let header = skb.push(HEADER_LEN).ok_or(DropReason::Nomem)?;
     repr.emit(header);
     skb.reset_network_header();
+    Ok(())
+}
+
+/// Completes a header that a user wrote at the beginning of the packet's data: source and identification
+/// where he left them zero, length and checksum in any case. Sets the network and the transport header.
+///
+/// Mirrors [`raw_send_hdrinc`](srctree/net/ipv4/raw.c)
+pub fn complete(skb: &mut SkBuff, saddr: Addr, id: u16) -> Result<(), DropReason> {
+    let len = skb.len();
+    let first = skb.linear().first().ok_or(DropReason::IpInHdr)?;
+    let header_len = usize::from(first & 0xf) << 2;
+    if header_len < HEADER_LEN || header_len > len {
+        return Err(DropReason::IpInHdr);
+    }
+    let total = u16::try_from(len).map_err(|_| DropReason::PktTooBig)?;
+    let header = skb
+        .writable(header_len)
+        .and_then(|b| b.get_mut(..header_len))
+        .ok_or(DropReason::Nomem)?;
+    let mut put = |at: usize, bytes: &[u8], always: bool| {
+        if let Some(to) = header.get_mut(at..at.wrapping_add(bytes.len())) {
+            if always || to.iter().all(|b| *b == 0) {
+                to.copy_from_slice(bytes);
+            }
+        }
+    };
+    put(2, &total.to_be_bytes(), true);
+    put(4, &id.to_be_bytes(), false);
+    put(10, &[0, 0], true);
+    put(12, &saddr.octets(), false);
+    let sum = checksum::finish(checksum::partial(header, 0)).to_be_bytes();
+    if let Some(to) = header.get_mut(10..12) {
+        to.copy_from_slice(&sum);
+    }
+    skb.reset_network_header();
+    skb.pull(header_len);
+    skb.reset_transport_header();
+    skb.push(header_len).ok_or(DropReason::Nomem)?;
     Ok(())
 }
 
@@ -135,6 +174,35 @@ mod tests {
         let mut skb = Skb::alloc(headroom, payload.len()).unwrap();
         skb.put(payload.len()).unwrap().copy_from_slice(payload);
         skb
+    }
+
+    /// A header as a user of IP_HDRINCL writes it, and eight bytes of payload.
+    fn written(first: u8) -> Skb {
+        let mut bytes = [0; 28];
+        (bytes[0], bytes[8], bytes[9]) = (first, 9, 17);
+        bytes[16..20].copy_from_slice(&[10, 0, 0, 2]);
+        Skb::from_bytes(&bytes)
+    }
+
+    #[test]
+    fn complete__fills_what_the_user_left_out() {
+        let mut skb = written(0x45);
+        complete(&mut skb, XMIT.saddr, 77).unwrap();
+        let packet = Packet::new_checked(skb.bytes()).expect("a good header");
+        let f = packet.fields();
+        assert_eq!((f.saddr(), f.daddr(), f.id()), (XMIT.saddr, XMIT.daddr, 77));
+        assert_eq!(
+            checksum::finish(checksum::partial(&skb.bytes()[..20], 0)),
+            0
+        );
+    }
+
+    #[test]
+    fn complete__refuses_a_header_that_ends_behind_the_packet() {
+        for first in [0x40, 0x44, 0x48, 0x4f] {
+            let mut skb = written(first);
+            assert_eq!(complete(&mut skb, XMIT.saddr, 1), Err(DropReason::IpInHdr));
+        }
     }
 
     #[test]

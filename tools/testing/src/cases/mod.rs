@@ -19,6 +19,7 @@ mod options;
 mod path;
 mod preload;
 mod race;
+mod raw;
 mod readiness;
 mod shutdown;
 mod socket;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Case> {
         netem::CASES,
         nic::CASES,
         path::CASES,
+        raw::CASES,
         &hostile::cases(),
         race::CASES,
         memory::CASES,

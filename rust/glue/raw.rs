@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Raw sockets: packets of one IP protocol, header and all.
+//!
+//! A raw socket gets a copy of what is for others, too. In `coexist` it is made where packets are claimed,
+//! in `replace` where they are delivered.
+//!
+//! Mirrors [`raw.c`](srctree/net/ipv4/raw.c)
+
+use super::{
+    datagram,
+    inet_sock::{
+        self,
+        error, //
+    },
+    net::State,
+    route::Route,
+    sockopt,
+    tx, //
+};
+use crate::{
+    abstractions::{
+        dgram,
+        ehash::{
+            Candidate,
+            Table, //
+        },
+        inet::AddrType,
+        iov::{
+            OptIn,
+            OptOut, //
+        },
+        minisock::Never,
+        netns::Net,
+        proto::{
+            Proto,
+            Protocol, //
+        },
+        skbuff::Skb,
+        sock::{
+            flag,
+            Sock,
+            SockRef, //
+        },
+        sock_lock::{
+            Locked,
+            UserLock, //
+        },
+        socket::{
+            End,
+            IoctlArg,
+            Msg,
+            RawAddr,
+            Socket,
+            SocketOps, //
+        },
+    },
+    bindings,
+    stack::{
+        counters::Counter,
+        drop_reason::DropReason,
+        errno::Errno,
+        ip::{
+            self,
+            output::Xmit,
+            route::Kind,
+            Header, //
+        },
+        socket::FourTuple,
+        wire::ipv4::{
+            self,
+            Addr,
+            HEADER_LEN, //
+        },
+    },
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+use kernel::{
+    error::{
+        code::*,
+        Result, //
+    },
+    ffi::c_int,
+    prelude::*, //
+};
+
+/// Option level of raw sockets, and its one option (`<linux/icmp.h>`).
+const SOL_RAW: u32 = 255;
+const ICMP_FILTER: u32 = 1;
+
+/// Raw IPv4.
+pub(crate) struct Raw;
+
+static PROTO: Proto<Raw> = Proto::new();
+static TABLE: Table<Raw> = Table::new();
+
+/// What may be read without the lock.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// Types of ICMP that the user does not want, a bit for each.
+    filter: AtomicU32,
+}
+
+impl Protocol for Raw {
+    const NAME: &'static CStr = c"RUSTNET-RAW";
+    const TYPE: u16 = bindings::sock_type_SOCK_RAW as u16;
+    const PROTOCOL: u16 = bindings::IPPROTO_RAW as u16;
+
+    type Shared = Shared;
+    type Private = ();
+    type HalfOpen = Never;
+    type TimeWait = Never;
+
+    fn proto() -> &'static Proto<Self> {
+        &PROTO
+    }
+
+    fn table() -> &'static Table<Self> {
+        &TABLE
+    }
+
+    fn new_private(_net: &Net) {}
+
+    fn init(sk: &Sock<Self>) {
+        sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
+        sk.assign_inet_flag(bindings::INET_FLAGS_MC_LOOP, true);
+        sk.assign_inet_flag(bindings::INET_FLAGS_MC_ALL, true);
+    }
+
+    fn backlog_rcv(_sk: &mut Locked<'_, Self>, skb: Skb) {
+        // Nothing is put there: packets go straight into the receive queue.
+        drop(skb);
+    }
+
+    fn release_cb(_sk: &mut Locked<'_, Self>) {}
+
+    fn on_timer(_sk: &mut Locked<'_, Self>) {}
+
+    fn defer_timer(_sk: &Sock<Self>) {}
+
+    fn write_space(_sk: &Sock<Self>) {}
+
+    fn keepalive(_sk: &mut Locked<'_, Self>, _on: bool) {}
+
+    fn destruct(_sk: &mut Locked<'_, Self>) {}
+}
+
+/// A new socket for packets of `protocol`: from now on they are heard.
+///
+/// Mirrors the end of [`inet_create`](srctree/net/ipv4/af_inet.c), [`raw_hash_sk`](srctree/net/ipv4/raw.c)
+pub(super) fn start(so: &Sock<Raw>, protocol: u16) {
+    so.set_num(protocol);
+    if u32::from(protocol) == bindings::IPPROTO_RAW {
+        so.assign_inet_flag(bindings::INET_FLAGS_HDRINCL, true);
+    }
+    let net = so.net();
+    if TABLE.insert_bound(so, inet_sock::bound_hash(net, protocol)) {
+        if let Some(state) = State::of(net) {
+            state.add_raw();
+        }
+    }
+}
+
+/// Gives a copy of a packet, whose data begin with the IP header, to every raw socket that wants it. Says
+/// whether there was one. Softirq.
+///
+/// Mirrors [`raw_v4_input`](srctree/net/ipv4/raw.c)
+pub(super) fn deliver(state: &State, header: &Header, skb: &Skb, ifindex: u32) -> bool {
+    let protocol = u16::from(header.protocol.0);
+    let hash = inet_sock::bound_hash(state.net, protocol);
+    let (saddr, daddr) = (header.saddr.to_u32(), header.daddr.to_u32());
+    let wants = |sk: &Candidate<'_>| {
+        sk.net_ptr() == state.net.as_ptr()
+            && sk.num() == protocol
+            && (sk.daddr() == 0 || sk.daddr() == saddr)
+            && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == daddr)
+            && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
+    };
+    let mut n = 0;
+    while let Some(so) = TABLE.nth_bound(hash, n, wants) {
+        n = n.wrapping_add(1);
+        if header.protocol == ipv4::Protocol::ICMP && is_filtered(&so, header, skb) {
+            continue;
+        }
+        match skb.dup() {
+            Some(copy) => queue_rcv(state, header, copy, &so, ifindex),
+            None => so.count_drop(),
+        }
+    }
+    n != 0
+}
+
+/// Mirrors [`icmp_filter`](srctree/net/ipv4/raw.c)
+fn is_filtered(so: &Sock<Raw>, header: &Header, skb: &Skb) -> bool {
+    match skb.linear().get(usize::from(header.header_len)) {
+        Some(t @ 0..=31) => so.shared().filter.load(Ordering::Relaxed) & 1 << t != 0,
+        Some(_) => false,
+        None => true,
+    }
+}
+
+/// Mirrors [`raw_rcv`](srctree/net/ipv4/raw.c)
+fn queue_rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Raw>, ifindex: u32) {
+    skb.orphan();
+    skb.dst_drop();
+    skb.nf_reset_ct();
+    if !so.filter(&mut skb, 1) {
+        so.count_drop();
+        return state.counts.drop(skb, DropReason::SocketFilter);
+    }
+    dgram::set_pktinfo(&mut skb, ifindex, header.daddr.to_u32());
+    if let Err(skb) = so.queue_rcv_skb(skb) {
+        state.counts.drop(skb, DropReason::SocketRcvbuff);
+    }
+}
+
+/// Sends a packet whose header the user wrote.
+///
+/// Mirrors [`raw_send_hdrinc`](srctree/net/ipv4/raw.c)
+fn send_hdrinc(
+    state: &State,
+    so: &Sock<Raw>,
+    route: &Route,
+    msg: &mut Msg<'_>,
+    len: usize,
+) -> Result<Skb> {
+    if len > route.sock_mtu(bindings::IP_PMTUDISC_INTERFACE as u8) as usize {
+        return Err(EMSGSIZE);
+    }
+    let noblock = msg.flags() & bindings::MSG_DONTWAIT != 0;
+    let mut skb = so.make_skb(&mut msg.iter(), len, noblock)?;
+    let x = Xmit {
+        saddr: route.saddr(),
+        daddr: Addr::ANY,
+        protocol: ipv4::Protocol(so.protocol() as u8),
+        tos: 0,
+        ttl: 0,
+        dont_fragment: false,
+        id: 0,
+    };
+    let id = state.idents.select(&x, 1);
+    ip::output::complete(&mut skb, route.saddr(), id).map_err(|_| EINVAL)?;
+    Ok(skb)
+}
+
+/// Whether the address may be bound to, and what it is then heard by and sent from.
+///
+/// # Errors
+///
+/// EADDRNOTAVAIL.
+fn bindable(so: &Sock<Raw>, addr: u32) -> Result<(u32, u32)> {
+    let net = so.net();
+    let anywhere = net.nonlocal_bind()
+        || so.inet_flag(bindings::INET_FLAGS_FREEBIND)
+        || so.inet_flag(bindings::INET_FLAGS_TRANSPARENT);
+    match net.addr_type(addr, so.bound_dev_if()) {
+        AddrType::Multicast | AddrType::Broadcast => Ok((addr, 0)),
+        AddrType::Other if addr != 0 && !anywhere => Err(EADDRNOTAVAIL),
+        _ => Ok((addr, addr)),
+    }
+}
+
+impl SocketOps for Raw {
+    fn release(so: SockRef<Self>) {
+        if TABLE.remove(&so) {
+            if let Some(state) = State::of(so.net()) {
+                state.remove_raw();
+            }
+        }
+        crate::abstractions::sock_lock::orphan(&so);
+    }
+
+    /// Mirrors [`raw_bind`](srctree/net/ipv4/raw.c)
+    fn bind(so: &Sock<Self>, addr: RawAddr<'_>) -> Result {
+        let _lock = UserLock::new(so);
+        let (a, _) = addr.inet()?;
+        if so.state() != bindings::TCP_CLOSE as u8 {
+            return Err(EINVAL);
+        }
+        let (heard, from) = bindable(so, a)?;
+        so.set_rcv_saddr(heard);
+        so.set_saddr(from);
+        Ok(())
+    }
+
+    /// Mirrors [`__ip4_datagram_connect`](srctree/net/ipv4/datagram.c)
+    fn connect(sock: &Socket<'_, Self>, addr: RawAddr<'_>, _nonblock: bool) -> Result {
+        let so = sock.sk();
+        let _lock = UserLock::new(so);
+        if u32::from(addr.family()?) == bindings::AF_UNSPEC {
+            so.set_state(bindings::TCP_CLOSE as u8);
+            so.set_daddr(0);
+            so.set_dport(0);
+            if !inet_sock::addr_is_users(so) {
+                so.set_rcv_saddr(0);
+                so.set_saddr(0);
+            }
+            return Ok(());
+        }
+        let (daddr, dport) = inet_sock::peer(&addr)?;
+        let state = State::of(so.net()).ok_or(ENETUNREACH)?;
+        let way = Route::output(state, &inet_sock::flow(so, daddr)).map_err(error)?;
+        if way.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
+            return Err(EACCES);
+        }
+        let saddr = way.saddr().to_u32();
+        if so.saddr() == 0 {
+            so.set_saddr(saddr);
+        }
+        if so.rcv_saddr() == 0 {
+            so.set_rcv_saddr(saddr);
+        }
+        so.set_daddr(if daddr.is_any() {
+            saddr
+        } else {
+            daddr.to_u32()
+        });
+        so.set_dport(dport);
+        so.set_state(bindings::TCP_ESTABLISHED as u8);
+        Ok(())
+    }
+
+    fn accept(_so: &Sock<Self>, _nonblock: bool) -> Result<(SockRef<Self>, bool)> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn getname(so: &Sock<Self>, end: End) -> Result<(u32, u16)> {
+        sockopt::getname(so, end)
+    }
+
+    fn poll(so: &Sock<Self>) -> u32 {
+        datagram::poll(so)
+    }
+
+    fn ioctl(so: &Sock<Self>, cmd: u32, arg: IoctlArg<'_>) -> Result<c_int> {
+        datagram::ioctl(so, cmd, arg)
+    }
+
+    fn listen(_sock: &Socket<'_, Self>, _backlog: c_int) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn shutdown(sock: &Socket<'_, Self>, how: c_int) -> Result {
+        datagram::shutdown(sock, how)
+    }
+
+    /// Mirrors [`raw_setsockopt`](srctree/net/ipv4/raw.c)
+    fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
+        match level as u32 {
+            bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => so.ip_setsockopt(name, &val),
+            bindings::SOL_IP => sockopt::set_ip(so, name, &val),
+            SOL_RAW if name as u32 == ICMP_FILTER => {
+                if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
+                    return Err(EOPNOTSUPP);
+                }
+                so.shared()
+                    .filter
+                    .store(val.get::<c_int>()? as u32, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Err(ENOPROTOOPT),
+        }
+    }
+
+    /// Mirrors [`raw_getsockopt`](srctree/net/ipv4/raw.c)
+    fn getsockopt(so: &Sock<Self>, level: c_int, name: c_int, out: &mut OptOut<'_>) -> Result {
+        match level as u32 {
+            bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => {
+                out.put_int(so.inet_flag(bindings::INET_FLAGS_HDRINCL).into())
+            }
+            bindings::SOL_IP => {
+                let mtu = || {
+                    let state = State::of(so.net())?;
+                    let daddr = Addr::from_u32(so.daddr());
+                    if daddr.is_any() {
+                        return None;
+                    }
+                    let route = Route::output(state, &inet_sock::flow(so, daddr)).ok()?;
+                    Some(route.mtu())
+                };
+                sockopt::get_ip(so, name, out, mtu)
+            }
+            SOL_RAW if name as u32 == ICMP_FILTER => {
+                if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
+                    return Err(EOPNOTSUPP);
+                }
+                out.put_int(so.shared().filter.load(Ordering::Relaxed) as c_int)
+            }
+            _ => Err(ENOPROTOOPT),
+        }
+    }
+
+    /// Mirrors [`raw_sendmsg`](srctree/net/ipv4/raw.c)
+    fn sendmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize) -> Result<usize> {
+        if len > 0xffff {
+            return Err(EMSGSIZE);
+        }
+        let flags = msg.flags();
+        if flags & (bindings::MSG_OOB | bindings::MSG_MORE) != 0 {
+            return Err(EOPNOTSUPP);
+        }
+        let daddr = match datagram::destination(so, msg)? {
+            Some((addr, _)) => addr,
+            None => Addr::from_u32(so.daddr()),
+        };
+        let (mut mark, mut priority, mut tos_ttl) = (so.mark(), so.priority(), (None, None));
+        if msg.has_control() {
+            let cookie = msg.socket_control(so)?;
+            (mark, priority) = (cookie.mark, cookie.priority);
+            tos_ttl = sockopt::control(msg)?;
+        }
+        let state = State::of(so.net()).ok_or(ENETUNREACH)?;
+        let mut flow = inet_sock::flow(so, daddr);
+        flow.mark = mark;
+        let route = Route::output(state, &flow).map_err(|e| {
+            state.counts.event(Counter::IpOutNoRoutes);
+            error(e)
+        })?;
+        if route.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
+            return Err(EACCES);
+        }
+        let (now, mtu) = (inet_sock::now(), route.sock_mtu(so.pmtudisc()));
+        let sent = if so.inet_flag(bindings::INET_FLAGS_HDRINCL) {
+            let mut skb = send_hdrinc(state, so, &route, msg, len)?;
+            skb.set_mark(mark);
+            skb.set_priority(priority);
+            tx::local_out(state, &route, skb, mtu, so.as_ptr(), now)
+        } else {
+            let noblock = flags & bindings::MSG_DONTWAIT != 0;
+            let mut skb = so.make_skb(&mut msg.iter(), len, noblock)?;
+            skb.reset_transport_header();
+            skb.set_mark(mark);
+            skb.set_priority(priority);
+            let saddr = match so.saddr() {
+                0 => route.saddr(),
+                a => Addr::from_u32(a),
+            };
+            let id = FourTuple {
+                saddr,
+                daddr: if daddr.is_any() { saddr } else { daddr },
+                sport: 0,
+                dport: 0,
+            };
+            let protocol = ipv4::Protocol(so.protocol() as u8);
+            let mut x = inet_sock::xmit(so, &id, protocol, &route);
+            if len > (mtu as usize).saturating_sub(HEADER_LEN) {
+                if !inet_sock::ignores_df(so.pmtudisc().into()) {
+                    return Err(EMSGSIZE);
+                }
+                x.dont_fragment = false;
+            }
+            if id.daddr.is_multicast() {
+                x.ttl = so.mc_ttl();
+            }
+            x.tos = tos_ttl.0.unwrap_or(x.tos);
+            x.ttl = tos_ttl.1.unwrap_or(x.ttl);
+            x.id = state.idents.select(&x, 1);
+            tx::queue_xmit(state, &route, skb, &x, mtu, so.as_ptr(), now)
+        };
+        match sent {
+            // Without IP_RECVERR a full queue is the network's way of losing packets.
+            Ok(()) | Err(Errno::ENOBUFS) => Ok(len),
+            Err(e) => Err(error(e)),
+        }
+    }
+
+    /// Mirrors [`raw_recvmsg`](srctree/net/ipv4/raw.c)
+    fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
+        if flags & bindings::MSG_OOB != 0 {
+            return Err(EOPNOTSUPP);
+        }
+        if flags & bindings::MSG_ERRQUEUE != 0 {
+            // Nothing is ever put there.
+            return Err(EAGAIN);
+        }
+        let got = so.recv_datagram(flags, |skb, off| {
+            let whole = skb.len();
+            let copied = whole.saturating_sub(off).min(len);
+            if copied < whole {
+                msg.add_flags(bindings::MSG_TRUNC);
+            }
+            msg.iter().copy_datagram(skb, off, copied)?;
+            let source = skb
+                .network_header()
+                .get(12..16)
+                .and_then(|b| b.first_chunk());
+            let source = source.map_or(0, |b| u32::from_be_bytes(*b));
+            msg.set_name(source, 0);
+            msg.recv_control(so, skb, 0);
+            Ok(if flags & bindings::MSG_TRUNC != 0 {
+                whole
+            } else {
+                copied
+            })
+        })?;
+        Ok(got.unwrap_or(0))
+    }
+
+    fn splice_eof(_so: &Sock<Self>) {}
+}
