@@ -49,7 +49,8 @@ pub(crate) struct Route {
     /// The IPv4 gateway, 0 if the destination is on the link.
     pub(crate) gateway: u32,
     /// There is more to the route than this says: several next hops, a next-hop object, a gateway of
-    /// another family, an encapsulation.
+    /// another family, an encapsulation; or it is for one type of service only, and hides the prefix's
+    /// others.
     pub(crate) complex: bool,
 }
 
@@ -192,7 +193,7 @@ unsafe fn entry(info: *mut kernel::ffi::c_void) -> Route {
             mtu_locked,
             oif: 0,
             gateway: 0,
-            complex: !fi.nh.is_null() || fi.fib_nhs > 1,
+            complex: !fi.nh.is_null() || fi.fib_nhs > 1 || e.dscp & 0xfc != 0,
         };
         if fi.nh.is_null() && fi.fib_nhs > 0 {
             let nhc = &(*fi.fib_nh.as_ptr()).nh_common;
@@ -250,6 +251,10 @@ pub(crate) struct Flow {
     pub(crate) mark: u32,
     /// Only routes that lead at most so far.
     pub(crate) scope: u8,
+    /// The user whose packet it is.
+    pub(crate) uid: u32,
+    /// Which of several next hops it takes: below 2^31, the same for the packets of a flow.
+    pub(crate) hash: u32,
 }
 
 /// Asks the host's own tables and rules, without a cache. The error is positive.
@@ -268,6 +273,7 @@ pub(crate) fn lookup(net: &Net, flow: &Flow) -> Result<Route, i32> {
     c.flowic_dscp = flow.tos & 0xfc;
     c.flowic_proto = flow.proto;
     c.flowic_scope = flow.scope;
+    c.flowic_uid.val = flow.uid;
     let _rcu = super::rcu::read_lock();
     // SAFETY: The namespace is alive; under RCU, which keeps what the result points to.
     unsafe {
@@ -293,14 +299,54 @@ pub(crate) fn lookup(net: &Net, flow: &Flow) -> Result<Route, i32> {
             gateway: 0,
             complex: false,
         };
-        if !res.nhc.is_null() {
-            let nhc = &*res.nhc;
+        // A device that was named has chosen already.
+        let nhc = match flow.oif {
+            0 => select(&res, flow.hash),
+            _ => res.nhc,
+        };
+        if !nhc.is_null() {
+            let nhc = &*nhc;
             route.oif = nhc.nhc_oif as u32;
             if u32::from(nhc.nhc_gw_family) == bindings::AF_INET {
                 route.gateway = u32::from_be(nhc.nhc_gw.ipv4);
             }
         }
         Ok(route)
+    }
+}
+
+/// The next hop that packets with this hash take, where a route has several.
+///
+/// Mirrors [`fib_select_multipath`](srctree/net/ipv4/fib_semantics.c)
+///
+/// # Safety
+///
+/// `res` must be the result of a look-up, under RCU.
+unsafe fn select(res: &bindings::fib_result, hash: u32) -> *const bindings::fib_nh_common {
+    // SAFETY: The route stays during the grace period, and its next hops with it. A route without an object
+    // has `fib_nhs` next hops behind it, and whether an object is a group does not change; the bounds are
+    // read once each, for C rebalances them.
+    unsafe {
+        let fi = &*res.fi;
+        if !fi.nh.is_null() {
+            if (*fi.nh).is_group {
+                let nh = bindings::nexthop_select_path(fi.nh, hash as i32);
+                if !nh.is_null() {
+                    let info = (*nh).__bindgen_anon_1.nh_info;
+                    return &raw const (*info).__bindgen_anon_1.fib_nhc;
+                }
+            }
+            return res.nhc;
+        }
+        for i in 0..fi.fib_nhs.max(0) as usize {
+            let nhc = &raw const (*fi.fib_nh.as_ptr().wrapping_add(i)).nh_common;
+            let bound = (&raw const (*nhc).nhc_upper_bound.counter).read_volatile();
+            // Below zero: its link is down.
+            if fi.fib_nhs > 1 && bound >= 0 && hash <= bound as u32 {
+                return nhc;
+            }
+        }
+        res.nhc
     }
 }
 

@@ -15,6 +15,7 @@ use crate::abstractions::fib_notifier::{
 use crate::abstractions::netns::Net;
 use crate::stack::ip::route::{
     Alias,
+    Flow,
     Kind,
     Scope, //
 };
@@ -35,8 +36,8 @@ pub(crate) fn register(state: &'static State) -> Result<Registration> {
 
 /// How far the mirror can be trusted.
 pub(crate) struct Mirror {
-    /// A route came that an [`Alias`] cannot say (several next hops), or could not be kept for want of
-    /// memory. Stays set: whether all of them are gone is not known.
+    /// A route came that an [`Alias`] cannot say (several next hops), that hides others (for one type of
+    /// service), or that could not be kept for want of memory. Stays set: whether all of them are gone is not known.
     lossy: AtomicBool,
 }
 
@@ -53,10 +54,14 @@ impl Mirror {
         self.lossy.load(Ordering::Relaxed)
     }
 
-    /// Whether the mirror says of a packet with this type of service what the host would say.
+    /// Whether the mirror says of a packet what the host would say. It has only the first route of each
+    /// prefix, which need not be the one for a device that was named.
     #[inline]
-    pub(crate) fn exact(&self, net: &Net, tos: u8) -> bool {
-        tos & 0xfc == 0 && !self.is_lossy() && !fib_notifier::has_custom_rules(net)
+    pub(crate) fn exact(&self, net: &Net, flow: &Flow) -> bool {
+        flow.tos & 0xfc == 0
+            && flow.oif == 0
+            && !self.is_lossy()
+            && !fib_notifier::has_custom_rules(net)
     }
 }
 

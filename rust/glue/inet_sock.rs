@@ -346,6 +346,10 @@ pub(super) fn flow(sk: &Sk, daddr: Addr) -> Flow {
         } else {
             Scope::UNIVERSE
         },
+        uid: sk.uid_val(),
+        protocol: sk.protocol() as u8,
+        sport: sk.num(),
+        dport: sk.dport(),
     }
 }
 

@@ -99,6 +99,8 @@ pub(crate) struct State {
     pub(crate) fib: Fib,
     /// How far the mirror of them can be trusted.
     pub(crate) fib_state: fib::Mirror,
+    /// Keeps others from steering flows to one of several next hops.
+    pub(super) multipath_secret: u32,
     /// What was learned of single destinations.
     pub(super) exceptions: Exceptions,
     /// What packets carry as their route.
@@ -147,6 +149,7 @@ impl PerNet for State {
             time_waits: Arc::try_new(AtomicU32::new(0))?,
             fib: Fib::try_new()?,
             fib_state: fib::Mirror::new(),
+            multipath_secret: random_u32(),
             exceptions: Exceptions::new(random_u32()),
             hops: Hops::new(),
             neigh: neigh::Table::try_new(random_u32())?,

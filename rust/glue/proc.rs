@@ -18,7 +18,10 @@ use crate::abstractions::proc_fs::{
 };
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
-use crate::stack::ip::route::Kind;
+use crate::stack::ip::route::{
+    Flow,
+    Kind, //
+};
 use crate::stack::neigh::Nud;
 use crate::stack::wire::ipv4::Addr;
 use kernel::error::Result;
@@ -62,7 +65,7 @@ impl Show for Stat {
         print!(
             m,
             "route.exact {}\n",
-            u8::from(state.fib_state.exact(net, 0))
+            u8::from(state.fib_state.exact(net, &Flow::default()))
         );
         for c in Counter::ALL {
             if matches!(mib::place(*c), Place::Own) {

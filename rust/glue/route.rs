@@ -371,19 +371,25 @@ impl Route {
 
 /// Asks the mirror where it is exact, else the host.
 fn look_up(state: &State, flow: &Flow) -> Result<route::Dst, Errno> {
-    if state.fib_state.exact(state.net, flow.tos) {
+    if state.fib_state.exact(state.net, flow) {
         return state.fib.route_output(flow);
     }
     state.fib.route_output_with(flow, |flow| {
+        let ports = state.net.sysctl().fib_multipath_hash_policy() == 1;
         let asked = fib_notifier::Flow {
             saddr: flow.saddr.to_u32(),
             daddr: flow.daddr.to_u32(),
             tos: flow.tos,
-            proto: 0,
+            proto: flow.protocol,
             oif: flow.oif as u32,
-            iif: route::LOOPBACK_IFINDEX as u32,
+            iif: match flow.iif {
+                0 => route::LOOPBACK_IFINDEX as u32,
+                iif => iif as u32,
+            },
             mark: flow.mark,
             scope: flow.scope.0,
+            uid: flow.uid,
+            hash: flow.multipath_hash(ports, state.multipath_secret),
         };
         match fib_notifier::lookup(state.net, &asked) {
             Ok(route) => fib::alias(&route).ok_or(Errno::EINVAL),

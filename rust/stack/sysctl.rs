@@ -27,6 +27,8 @@
 macro_rules! sysctls {
     ($with:ident) => {
         $with! {
+            /// What decides between several next hops. 1: the transport's flow; else the addresses.
+            fib_multipath_hash_policy: u8 = 0, sysctl_fib_multipath_hash_policy;
             /// 1: echo requests are not answered.
             icmp_echo_ignore_all: u8 = 0, sysctl_icmp_echo_ignore_all;
             /// 1: echo requests to a broadcast or a group are not answered.

@@ -33,6 +33,7 @@ use crate::platform::{
     RcuBox, //
 };
 use crate::stack::errno::Errno;
+use crate::stack::socket::key::jhash_3words;
 use crate::stack::wire::ipv4::Addr;
 use core::sync::atomic::{
     AtomicU32,
@@ -180,6 +181,33 @@ pub struct Flow {
     pub mark: u32,
     /// Only routes that lead at most so far ([`Scope::LINK`] with `SO_DONTROUTE`).
     pub scope: Scope,
+    /// The user whose packet it is; 0 for the kernel's own.
+    pub uid: u32,
+    /// Its protocol and ports, ours first: 0 where they are not known yet.
+    pub protocol: u8,
+    /// See above.
+    pub sport: u16,
+    /// See above.
+    pub dport: u16,
+}
+
+impl Flow {
+    /// A number below 2^31 that decides between several next hops: of the addresses alone, or, with
+    /// `ports`, of the transport's flow, too (`fib_multipath_hash_policy`).
+    ///
+    /// RFC 2992: a flow keeps its way, so that its packets stay in order. Mirrors
+    /// [`fib_multipath_hash`](srctree/net/ipv4/route.c)
+    pub fn multipath_hash(&self, ports: bool, secret: u32) -> u32 {
+        let transport = match ports {
+            true => {
+                let both = u32::from(self.sport) << 16 | u32::from(self.dport);
+                both ^ u32::from(self.protocol).rotate_right(8)
+            }
+            false => 0,
+        };
+        let (saddr, daddr) = (self.saddr.to_u32(), self.daddr.to_u32());
+        jhash_3words(saddr, daddr, transport, secret) >> 1
+    }
 }
 
 /// Where a packet goes.

@@ -78,6 +78,26 @@ fn host() -> Fib {
     fib
 }
 
+#[test]
+fn multipath_hash__spreads_and_stays() {
+    let flow = |sport| Flow {
+        saddr: A,
+        sport,
+        dport: 80,
+        protocol: 6,
+        ..to(FAR)
+    };
+    let low = (0..1000)
+        .filter(|p| flow(*p).multipath_hash(true, 7) < 1 << 30)
+        .count();
+    assert!((400..600).contains(&low), "{low} of 1000 in the lower half");
+    for port in 0..10 {
+        let hash = flow(port).multipath_hash(false, 7);
+        assert_eq!(hash, flow(0).multipath_hash(false, 7), "ports do not count");
+        assert!(hash < 1 << 31);
+    }
+}
+
 fn to(daddr: Addr) -> Flow {
     Flow {
         daddr,

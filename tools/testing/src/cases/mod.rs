@@ -21,6 +21,7 @@ mod preload;
 mod race;
 mod raw;
 mod readiness;
+mod route;
 mod shutdown;
 mod socket;
 mod teardown;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Case> {
         nic::CASES,
         path::CASES,
         raw::CASES,
+        route::CASES,
         &hostile::cases(),
         race::CASES,
         memory::CASES,

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which way a socket's packets go: read off the source address that a connected socket gets.
+//!
+//! ```text
+//!   A 10.77.0.1 va  ═══ vb  10.77.0.2 B
+//!     10.88.0.1 va2 ═══ vb2 10.88.0.2
+//! ```
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
+
+use anyhow::Result;
+use netlab::c;
+use netlab::check;
+use netlab::check_eq;
+use netlab::ktap::want_errno;
+use netlab::ktap::Sysc;
+use netlab::Sock;
+
+use crate::case::Case;
+use crate::case::Ctx;
+
+const G: &str = "route";
+const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const ONE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const TWO: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
+const IP_MTU: i32 = 14;
+
+/// The cases of this file.
+pub const CASES: &[Case] = &[
+    Case::one(G, "two_default_routes_and_SO_BINDTODEVICE", defaults)
+        .veth()
+        .fresh(),
+    Case::one(G, "a_route_for_a_type_of_service", tos)
+        .veth()
+        .fresh(),
+    Case::one(G, "rules_by_mark_source_and_user", rules)
+        .veth()
+        .fresh(),
+    Case::one(G, "blackhole_unreachable_prohibit_throw", errnos)
+        .veth()
+        .fresh(),
+    Case::one(G, "several_next_hops_are_all_used", multipath)
+        .veth()
+        .fresh(),
+    Case::one(G, "a_group_of_next_hop_objects_is_used", nexthops)
+        .veth()
+        .fresh(),
+    Case::one(G, "a_change_is_heeded_at_once", change)
+        .veth()
+        .fresh(),
+];
+
+/// Lays the second link and runs `lines` of `ip` at A.
+fn routes(ctx: &Ctx, lines: &str) -> Result<()> {
+    let (a, b) = (&ctx.lab.a.ns, &ctx.lab.b.ns);
+    a.ip(&format!(
+        "link add va2 mtu 1400 type veth peer name vb2 netns {}\n\
+         addr add 10.88.0.1/24 dev va2\n\
+         link set va2 up",
+        b.path()
+    ))?;
+    b.ip("addr add 10.88.0.2/24 dev vb2\nlink set vb2 up")?;
+    a.ip(lines)
+}
+
+/// The source of a socket that `set` has prepared, connected to the far address.
+fn source(ctx: &Ctx, port: u16, set: impl FnOnce(&Sock) -> Result<()>) -> Result<Ipv4Addr> {
+    let s = ctx.lab.a.udp(ctx.family())?;
+    set(&s)?;
+    s.connect(SocketAddrV4::new(FAR, port)).sys("connect")?;
+    Ok(*s.local().sys("name")?.ip())
+}
+
+fn plain(_: &Sock) -> Result<()> {
+    Ok(())
+}
+
+fn defaults(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "route add default via 10.77.0.2 metric 100\n\
+         route add default via 10.88.0.2 metric 200",
+    )?;
+    check_eq!(source(ctx, 1, plain)?, ONE, "without a device");
+    let bound = |s: &Sock| {
+        s.setsockopt(c::SOL_SOCKET, c::SO_BINDTODEVICE, b"va2\0")
+            .sys("SO_BINDTODEVICE")
+    };
+    check_eq!(source(ctx, 1, bound)?, TWO, "by the second device");
+    ctx.lab.a.ns.ip("route del default metric 100")?;
+    check_eq!(source(ctx, 1, plain)?, TWO, "with the first route gone");
+    Ok(())
+}
+
+fn tos(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "route add 192.0.2.0/24 via 10.77.0.2\n\
+         route add 192.0.2.0/24 tos 0x10 via 10.88.0.2",
+    )?;
+    check_eq!(source(ctx, 1, plain)?, ONE, "without a type of service");
+    let low = |s: &Sock| s.set(c::SOL_IP, c::IP_TOS, 0x10).sys("IP_TOS");
+    check_eq!(source(ctx, 1, low)?, TWO, "with 0x10");
+    Ok(())
+}
+
+fn rules(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "route add default via 10.77.0.2\n\
+         route add default via 10.88.0.2 table 100\n\
+         rule add fwmark 7 table 100\n\
+         rule add from 10.88.0.1 table 100",
+    )?;
+    check_eq!(source(ctx, 1, plain)?, ONE, "without a mark");
+    let marked = |s: &Sock| s.set(c::SOL_SOCKET, c::SO_MARK, 7).sys("SO_MARK");
+    check_eq!(source(ctx, 1, marked)?, TWO, "with the mark");
+    let s = ctx.lab.a.udp(ctx.family())?;
+    s.bind(SocketAddrV4::new(TWO, 0)).sys("bind")?;
+    s.connect(SocketAddrV4::new(FAR, 1)).sys("connect")?;
+    check_eq!(
+        s.get(c::SOL_IP, IP_MTU).sys("IP_MTU")?,
+        1400,
+        "from the second address"
+    );
+    ctx.lab.a.ns.ip("rule add uidrange 0-0 table 100")?;
+    check_eq!(source(ctx, 1, plain)?, TWO, "of this user");
+    Ok(())
+}
+
+fn errnos(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "route add default via 10.77.0.2\n\
+         route add blackhole 192.0.2.16/28\n\
+         route add unreachable 192.0.2.32/28\n\
+         route add prohibit 192.0.2.48/28\n\
+         route add throw 192.0.2.64/28",
+    )?;
+    for (last, errno) in [(17, c::EINVAL), (33, c::EHOSTUNREACH), (49, c::EACCES)] {
+        let s = ctx.lab.a.udp(ctx.family())?;
+        let to = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, last), 1);
+        want_errno("connect", s.connect(to), errno)?;
+    }
+    let s = ctx.lab.a.udp(ctx.family())?;
+    let to = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 65), 1);
+    // The main table throws the default route away with it.
+    want_errno("connect by throw", s.connect(to), c::ENETUNREACH)
+}
+
+/// Both links are used, by about as many flows.
+fn both(ctx: &Ctx) -> Result<()> {
+    ctx.lab
+        .a
+        .ns
+        .sysctl("net/ipv4/fib_multipath_hash_policy", "1")?;
+    let mut by_two = 0;
+    for port in 1..=64 {
+        let bound = |s: &Sock| s.bind("0.0.0.0:0".parse()?).sys("bind");
+        if source(ctx, port, bound)? == TWO {
+            by_two += 1;
+        }
+    }
+    check!(
+        (8..=56).contains(&by_two),
+        "{by_two} of 64 flows by the second"
+    );
+    Ok(())
+}
+
+fn multipath(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "route add 192.0.2.0/24 nexthop via 10.77.0.2 nexthop via 10.88.0.2",
+    )?;
+    both(ctx)
+}
+
+fn nexthops(ctx: &Ctx) -> Result<()> {
+    routes(
+        ctx,
+        "nexthop add id 1 via 10.77.0.2 dev va\n\
+         nexthop add id 2 via 10.88.0.2 dev va2\n\
+         nexthop add id 10 group 1/2\n\
+         route add 192.0.2.0/24 nhid 10",
+    )?;
+    both(ctx)
+}
+
+fn change(ctx: &Ctx) -> Result<()> {
+    routes(ctx, "route add 192.0.2.0/24 via 10.77.0.2")?;
+    let s = ctx.lab.a.udp(ctx.family())?;
+    s.connect(SocketAddrV4::new(FAR, 1)).sys("connect")?;
+    let mtu = || s.get(c::SOL_IP, IP_MTU).sys("IP_MTU");
+    check_eq!(mtu()?, 1500, "by the first link");
+    for (line, want) in [
+        ("route replace 192.0.2.0/24 via 10.88.0.2", 1400),
+        ("route replace 192.0.2.0/24 via 10.77.0.2 mtu 1200", 1200),
+        ("route add 192.0.2.1/32 via 10.88.0.2", 1400),
+        ("route del 192.0.2.1/32", 1200),
+        (
+            "rule add to 192.0.2.0/24 table 100\nroute add default via 10.77.0.2 table 100",
+            1500,
+        ),
+    ] {
+        ctx.lab.a.ns.ip(line)?;
+        // The answer is the way of the next packet.
+        let _ = s.send(b"x", 0);
+        check_eq!(mtu()?, want, "after {line:?}");
+    }
+    ctx.lab
+        .a
+        .ns
+        .ip("rule add to 192.0.2.0/24 prohibit pref 1")?;
+    want_errno("send by a prohibiting rule", s.send(b"x", 0), c::EACCES)
+}
