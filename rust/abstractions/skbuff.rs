@@ -707,6 +707,18 @@ impl SkBuff {
         }
     }
 
+    /// Notes that a received packet was made of `segs` segments, the longest with `size` payload bytes.
+    #[inline]
+    pub fn set_rx_segs(&mut self, size: u16, segs: u16) {
+        let sh = self.shinfo();
+        // SAFETY: The shared info lives as long as the buffer, of which nobody else has a clone that he
+        // would send.
+        unsafe {
+            (*sh).gso_size = size;
+            (*sh).gso_segs = segs;
+        }
+    }
+
     /// The first of the packet's segments carries CWR, the others must not (RFC 3168, 6.1.2).
     #[inline]
     pub fn set_gso_tcp_ecn(&mut self) {
@@ -792,6 +804,16 @@ impl SkBuff {
             refs.load(Ordering::Relaxed) > 1
                 && !addr_of_mut!((*f).skb2.sk).read_volatile().is_null()
         }
+    }
+
+    /// Gets rid of the fragments of a received packet if the head has room for them, and makes the true size
+    /// what it occupies: a bare ACK of this host comes with next to none. Not for a packet that is charged
+    /// to a socket.
+    ///
+    /// Mirrors [`skb_condense`](srctree/net/core/skbuff.c)
+    pub fn condense(&mut self) {
+        // SAFETY: The buffer is live and exclusively ours.
+        unsafe { bindings::skb_condense(self.as_ptr()) };
     }
 
     /// Moves the payload of `from`, which follows this packet's, behind this packet's payload without

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     bindings,
-    platform::Skb, //
+    platform::{
+        SkBuff,
+        Skb, //
+    },
 };
 use core::{
     ops::{
@@ -368,6 +371,35 @@ impl<'a, P: Protocol> BhLock<'a, P> {
             so: self.so,
             _not_send: NotThreadSafe,
         })
+    }
+
+    /// Lets `join` put `skb` into the packet that waits last for the user who owns the socket. It returns by
+    /// how much that packet's true size grew.
+    ///
+    /// # Errors
+    ///
+    /// Gives the packet back if nothing waits, or `join` refused it.
+    pub fn join_backlog(
+        &mut self,
+        skb: Skb,
+        join: impl FnOnce(&mut SkBuff, Skb) -> Result<usize, Skb>,
+    ) -> Result<(), Skb> {
+        let sk = self.so.as_ptr();
+        // SAFETY: The spinlock is held, under which packets are added to the backlog and the whole of it is
+        // taken away: what is its last packet belongs to it, and nobody else looks at it meanwhile.
+        let tail = unsafe {
+            match (*sk).sk_backlog.tail {
+                tail if tail.is_null() => return Err(skb),
+                tail => SkBuff::from_ptr_mut(tail),
+            }
+        };
+        let delta = join(tail, skb)?;
+        // SAFETY: As above.
+        unsafe {
+            let len = &raw mut (*sk).sk_backlog.len;
+            len.write_volatile(len.read_volatile().wrapping_add(delta as _));
+        }
+        Ok(())
     }
 
     /// Leaves `skb` for the user who owns the socket, unless more than `limit` bytes wait already.

@@ -93,6 +93,19 @@ impl Sk {
         unsafe { (&raw const (*self.as_ptr()).sk_backlog.len).read_volatile() as u32 }
     }
 
+    /// Whether a user owns the socket, not softirq.
+    ///
+    /// Mirrors [`sock_owned_by_user_nocheck`](srctree/include/net/sock.h)
+    #[inline]
+    pub fn owned_by_user(&self) -> bool {
+        // SAFETY: A live socket's word, read once; it is constant as long as the lock is held. The union begins
+        // with `owned`, which bindgen does not see (a named structure without a name of the member).
+        unsafe {
+            let lock = &raw const (*self.as_ptr()).sk_lock.__bindgen_anon_1;
+            lock.cast::<kernel::ffi::c_int>().read_volatile() != 0
+        }
+    }
+
     /// Whether the socket is tied to a file: not before accept(2), not after close(2).
     #[inline]
     pub fn is_held(&self) -> bool {

@@ -144,6 +144,7 @@ pub(super) const fn place(counter: Counter) -> Place {
         C::TcpLossProbeRecovery => In(Mib::Net, LINUX_MIB_TCPLOSSPROBERECOVERY),
         C::TcpRcvCollapsed => In(Mib::Net, LINUX_MIB_TCPRCVCOLLAPSED),
         C::TcpBacklogCoalesce => In(Mib::Net, LINUX_MIB_TCPBACKLOGCOALESCE),
+        C::TcpAckCompressed => In(Mib::Net, LINUX_MIB_TCPACKCOMPRESSED),
         C::TcpBacklogDrop => In(Mib::Net, LINUX_MIB_TCPBACKLOGDROP),
         C::TcpDsackOldSent => In(Mib::Net, LINUX_MIB_TCPDSACKOLDSENT),
         C::TcpDsackOfoSent => In(Mib::Net, LINUX_MIB_TCPDSACKOFOSENT),

@@ -196,6 +196,9 @@ impl Protocol for Tcp {
     }
 
     fn release_cb(sk: &mut Locked<'_, Self>) {
+        if sk.private().tp.ack_deferred() {
+            enter(sk, |tp, env| tp.release_cb(env));
+        }
         let deferred = &sk.sock().shared().deferred;
         if deferred.load(Ordering::Relaxed) && deferred.swap(false, Ordering::Acquire) {
             Self::on_timer(sk);

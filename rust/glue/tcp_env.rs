@@ -395,6 +395,11 @@ impl Env for TcpEnv<'_> {
     }
 
     #[inline]
+    fn owned_by_user(&self) -> bool {
+        self.sk.owned_by_user()
+    }
+
+    #[inline]
     fn urg_inline(&self) -> bool {
         self.sk.flag(flag::URGINLINE)
     }

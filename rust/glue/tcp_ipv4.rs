@@ -206,6 +206,11 @@ fn deliver(state: &State, header: &Header, mut skb: Skb, mut seg: tcp::Segment, 
     if let Some(mut l) = lock.unowned() {
         return glue_tcp::do_rcv(&mut l, skb, &seg);
     }
+    skb.condense();
+    let skb = match lock.join_backlog(skb, tcp::coalesce) {
+        Ok(()) => return state.counts.event(Counter::TcpBacklogCoalesce),
+        Err(skb) => skb,
+    };
     // The owner works it off when he lets go. What may wait for him is bounded as in `tcp_add_backlog`:
     // twice the receive buffer, half the send buffer, and some.
     let limit = u64::from(so.rcvbuf()) * 2 + u64::from(so.sndbuf() >> 1) + 64 * 1024;

@@ -269,6 +269,8 @@ counters! {
     TcpLossProbeRecovery = "TcpExt", "TCPLossProbeRecovery";
     /// Receive queues collapsed for want of memory.
     TcpRcvCollapsed = "TcpExt", "TCPRcvCollapsed";
+    /// Segments beyond a gap whose acknowledgement waited for others.
+    TcpAckCompressed = "TcpExt", "TCPAckCompressed";
     /// Segments joined to the one before in the backlog.
     TcpBacklogCoalesce = "TcpExt", "TCPBacklogCoalesce";
     /// Segments dropped because the backlog is full.

@@ -160,6 +160,10 @@ pub trait Env {
     /// Whether a user holds the socket: not before accept(2), not after close(2).
     fn is_held(&self) -> bool;
 
+    /// Whether a user owns the socket: in process context. A segment that comes then has waited for him, and
+    /// more may wait behind it.
+    fn owned_by_user(&self) -> bool;
+
     /// Whether urgent data are read with the rest (`SO_OOBINLINE`).
     fn urg_inline(&self) -> bool;
 

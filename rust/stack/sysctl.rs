@@ -60,6 +60,10 @@ macro_rules! sysctls {
             /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for
             /// none, 31 for next to none.
             tcp_app_win: u8 = 31, sysctl_tcp_app_win;
+            /// 1: what a user works off when he lets a socket go is acknowledged at once.
+            tcp_backlog_ack_defer: u8 = 1, sysctl_tcp_backlog_ack_defer;
+            /// The most segments beyond a gap that one acknowledgement waits for.
+            tcp_comp_sack_nr: u8 = 44, sysctl_tcp_comp_sack_nr;
             /// 0: D-SACKs are not sent.
             tcp_dsack: u8 = 1, sysctl_tcp_dsack;
             /// 3 or 4: tail loss probes are sent.

@@ -369,6 +369,12 @@ impl SkBuff {
         self.gso_segs = segs;
     }
 
+    /// Notes that a received packet was made of `segs` segments, the longest with `size` payload bytes.
+    pub fn set_rx_segs(&mut self, size: u16, segs: u16) {
+        self.gso_size = size;
+        self.gso_segs = segs;
+    }
+
     /// The first of the packet's segments carries CWR, the others must not.
     pub fn set_gso_tcp_ecn(&mut self) {}
 

@@ -121,6 +121,7 @@ impl Sock {
         self.ack.pushed2 = false;
         self.ack.nomem = false;
         self.ack_now = false;
+        self.compressed_ack = 0;
         self.delack_at = None;
     }
 

@@ -229,9 +229,6 @@ impl Sock {
         }
         let arrived = Arrived::new(&skb);
         self.measure_rcv_mss(env, seg, &arrived);
-        // RFC 5681, 4.2: "A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
-        // segment arrives".
-        self.ack_now = true;
         self.ack.scheduled = true;
         env.count(Counter::TcpOfoQueue);
         self.stats.rcv_ooopack = self
@@ -498,10 +495,12 @@ impl Sock {
         let two_full = unacked > u32::from(self.ack.rcv_mss)
             && (self.rcv_nxt.since(self.copied_seq) < env.rcvlowat()
                 || self.choose_window(env) >= self.rcv_wnd);
-        // While there is a gap, every segment's ACK tells of it.
-        let gap = !self.ooo.is_empty();
-        if two_full || self.in_quickack_mode(env) || self.ack_now || gap {
-            self.send_ack(env);
+        if two_full || self.in_quickack_mode(env) || self.ack_now {
+            self.send_or_gather_ack(env);
+        } else if !self.ooo.is_empty() {
+            // RFC 5681, 4.2: "A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
+            // segment arrives".
+            self.ack_gap(env);
         } else {
             self.send_delayed_ack(env);
         }

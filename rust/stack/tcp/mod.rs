@@ -13,6 +13,7 @@
 //! | `sendmsg` | user data into the write queue; when to push | tcp.c |
 //! | `output` | the write queue onto the wire: windows, Nagle, segmentation, headers | tcp_output.c |
 //! | `ack_output` | segments without data: ACK, SYN, FIN, RST, probes | tcp_output.c |
+//! | `gather` | segments and ACKs that come in bursts | tcp_ipv4.c, tcp_input.c |
 //! | `window` | the window we offer | tcp_output.c |
 //! | `rcvbuf` | the receive buffer behind it; the peer's segment size | tcp_input.c |
 //! | `segment`, `options` | a segment's header, parsed once | tcp_input.c |
@@ -47,6 +48,8 @@ mod sendmsg;
 mod output;
 
 mod ack_output;
+
+mod gather;
 
 mod window;
 
@@ -119,6 +122,7 @@ pub use close::{
     Close,
     Linger, //
 };
+pub use gather::coalesce;
 pub use info::{
     Info,
     INFO_LEN, //

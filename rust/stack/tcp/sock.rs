@@ -195,6 +195,13 @@ pub struct Sock {
     pub(super) ack: AckState,
     /// The owed ACK must not be delayed.
     pub(super) ack_now: bool,
+    /// It waits until the user who owns the socket lets go.
+    pub(super) ack_deferred: bool,
+    /// Acknowledgements sent at once since `compressed_ack_rcv_nxt` was RCV.NXT.
+    pub(super) dup_ack_counter: u8,
+    /// Segments beyond a gap since the last ACK.
+    pub(super) compressed_ack: u8,
+    pub(super) compressed_ack_rcv_nxt: SeqNum,
     pub(super) delack_at: Option<Instant>,
     pub(super) receive_queue: SkbQueue,
     pub(super) ooo: SkbTree,
@@ -401,6 +408,10 @@ impl Sock {
                 last_seg_size: 0,
             },
             ack_now: false,
+            ack_deferred: false,
+            dup_ack_counter: 0,
+            compressed_ack: 0,
+            compressed_ack_rcv_nxt: SeqNum::default(),
             delack_at: None,
             receive_queue: SkbQueue::new(),
             ooo: SkbTree::new(),

@@ -55,6 +55,8 @@ pub struct World {
     pub rcvlowat: u32,
     /// `SO_OOBINLINE`.
     pub urg_inline: bool,
+    /// A user owns the socket: what is delivered has waited for him.
+    pub owned: bool,
     /// How often `SIGURG` was sent.
     pub sigurg: u32,
     /// Time stamps of acknowledged data: what they were asked as.
@@ -105,6 +107,7 @@ impl World {
             rcvbuf_locked: false,
             rcvlowat: 1,
             urg_inline: false,
+            owned: false,
             sigurg: 0,
             ack_stamps: Vec::new(),
             wmem: 0,
@@ -304,6 +307,10 @@ impl Env for World {
 
     fn is_held(&self) -> bool {
         !self.dead
+    }
+
+    fn owned_by_user(&self) -> bool {
+        self.owned
     }
 
     fn urg_inline(&self) -> bool {

@@ -7,6 +7,7 @@
 
 mod close;
 mod ecn;
+mod gather;
 mod handshake;
 mod hostile;
 mod memory;
