@@ -64,6 +64,10 @@ bench: modules tools
 bench-nic: modules tools
 	@$(S)/bench nic
 
+.PHONY: bench-loss
+bench-loss: modules tools
+	@$(S)/bench loss
+
 .PHONY: packetdrill
 packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
 	@$(S)/packetdrill

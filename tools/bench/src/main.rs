@@ -7,6 +7,7 @@
 //! that time must not lie inside a measurement.
 
 mod drivers;
+mod loss;
 mod memory;
 mod nic;
 mod ops;
@@ -58,6 +59,18 @@ struct Args {
     /// The two drivers of two e1000s beside each other instead.
     #[arg(long)]
     drivers: bool,
+    /// Goodput over a path that loses, delays and reorders instead.
+    #[arg(long)]
+    loss: bool,
+    /// With --loss: seeds of the losses; the median counts.
+    #[arg(long, default_value_t = 5)]
+    seeds: u32,
+    /// With --loss: say after each transfer which counters of TcpExt have moved.
+    #[arg(long)]
+    explain: bool,
+    /// With --loss: write the table to this file, too, in reStructuredText.
+    #[arg(long)]
+    rst: Option<String>,
     /// Print JSON instead of the table.
     #[arg(long)]
     json: bool,
@@ -84,6 +97,9 @@ fn run(args: &Args) -> Result<bool> {
     }
     if args.drivers {
         return drivers::run(args);
+    }
+    if args.loss {
+        return loss::run(args);
     }
     let figures = measure(args)?;
     if args.json {

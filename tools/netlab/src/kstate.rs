@@ -97,6 +97,22 @@ pub fn netstat(ns: &Namespace, proto: &str, counter: &str) -> Result<u64> {
     named_columns(&ns.proc_net("netstat")?, proto, counter)
 }
 
+/// Every counter of a protocol in /proc/net/netstat.
+pub fn netstat_all(ns: &Namespace, proto: &str) -> Result<BTreeMap<String, u64>> {
+    let text = ns.proc_net("netstat")?;
+    let prefix = format!("{proto}:");
+    let mut lines = text.lines().filter_map(|l| l.strip_prefix(&prefix));
+    let (names, values) = (
+        lines.next().context("no such line")?,
+        lines.next().context("cut")?,
+    );
+    names
+        .split_whitespace()
+        .zip(values.split_whitespace())
+        .map(|(name, value)| Ok((name.to_string(), value.parse()?)))
+        .collect()
+}
+
 fn named_columns(text: &str, proto: &str, counter: &str) -> Result<u64> {
     let prefix = format!("{proto}:");
     let mut lines = text.lines().filter(|l| l.starts_with(&prefix));
