@@ -45,8 +45,9 @@ use crate::sys::Arg;
 /// How long the machine may settle before time 0.
 const WARM_UP: Usec = 100_000;
 /// Time 0 lies this long after a whole multiple of [`TICK`] since the machine was started, where the
-/// kernel has its timer ticks: a script meets them always at the same distance.
-const AFTER_TICK: Usec = 250;
+/// kernel has its timer ticks: half of a tick of 4 ms. What the kernel counts in ticks then comes out the
+/// same as long as nothing is later than that.
+const AFTER_TICK: Usec = 2_000;
 /// A multiple of every usual length of the kernel's tick.
 const TICK: Usec = 20_000;
 /// The first port of the host that is played, which [RFC 6335] leaves to anybody.
