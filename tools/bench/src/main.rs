@@ -12,6 +12,7 @@ mod memory;
 mod nic;
 mod ops;
 mod report;
+mod work;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -59,6 +60,9 @@ struct Args {
     /// The two drivers of two e1000s beside each other instead.
     #[arg(long)]
     drivers: bool,
+    /// With --drivers: throughput and rate of small packets in real time, not for an ICOUNT guest.
+    #[arg(long)]
+    clock: bool,
     /// Goodput over a path that loses, delays and reorders instead.
     #[arg(long)]
     loss: bool,

@@ -66,7 +66,7 @@ pub fn run(subject: Family, module: &str, check: bool) -> Result<bool> {
 }
 
 /// MB/s, and on standard error what the sender had to send again: a slow run is often a lossy one.
-fn throughput(lab: &Lab, family: Family) -> Result<f64> {
+pub fn throughput(lab: &Lab, family: Family) -> Result<f64> {
     let (client, server) = connected(lab, family)?;
     bulk(&client, &server, 4 << 20)?;
     let took = bulk(&client, &server, BYTES)?;

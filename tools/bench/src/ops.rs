@@ -7,7 +7,6 @@
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
-use std::time::Instant;
 
 use anyhow::ensure;
 use anyhow::Context;
@@ -19,6 +18,8 @@ use netlab::tap::ETH_P_LOCAL;
 use netlab::Family;
 use netlab::Sock;
 
+use crate::work;
+
 /// How much of everything to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -26,16 +27,6 @@ pub struct Effort {
     pub ops: u32,
     /// Bytes of one bulk run.
     pub bulk: usize,
-}
-
-impl Effort {
-    /// Operations, or bytes, of one run of `op`, those for warming up included.
-    pub fn total(self, op: Op) -> u64 {
-        match op {
-            Op::TcpBulk => (WARM_BULK + self.bulk) as u64,
-            _ => u64::from(warm_up(self.ops) + self.ops),
-        }
-    }
 }
 
 /// One kind of operation.
@@ -55,10 +46,14 @@ pub enum Op {
     UdpRr1,
     /// A frame and its answer over AF_PACKET: what the devices and the system calls cost alone.
     Floor,
+    /// A short frame over AF_PACKET that nobody waits for at the other end.
+    Frames,
+    /// The same, as long as the wire carries.
+    LongFrames,
 }
 
 impl Op {
-    /// Everything, in the order of the table.
+    /// What two families are compared by, in the order of the table.
     pub const ALL: [Op; 7] = [
         Op::Floor,
         Op::TcpRr1,
@@ -79,7 +74,14 @@ impl Op {
             Op::ConnectReset => "tcp_connect_reset",
             Op::UdpRr1 => "udp_rr_1B",
             Op::Floor => "packet_rr_floor",
+            Op::Frames => "frame_67B",
+            Op::LongFrames => "frame_1514B",
         }
+    }
+
+    /// Whether it is done with sockets of a family.
+    pub fn has_family(self) -> bool {
+        !matches!(self, Op::Floor | Op::Frames | Op::LongFrames)
     }
 
     /// Whether [`Op::Floor`] says what this could cost at the least.
@@ -97,6 +99,8 @@ impl Op {
             Op::ConnectReset => connects(lab, family, effort.ops, true),
             Op::UdpRr1 => udp_rr(lab, family, effort.ops),
             Op::Floor => floor(lab, effort.ops),
+            Op::Frames => frames(lab, SHORT, effort.ops * 10),
+            Op::LongFrames => frames(lab, 1500, effort.ops * 10),
         }
         .with_context(|| format!("{} on {family}", self.name()))
     }
@@ -161,15 +165,15 @@ fn ping_pong(client: &Sock, server: &Sock, size: usize, ops: u32) -> Result<f64>
         });
         let run = || -> Result<Duration> {
             let mut buf = vec![7; size];
-            let mut start = Instant::now();
+            let mut start = work::now();
             for i in 0..all {
                 if i == all - ops {
-                    start = Instant::now();
+                    start = work::now();
                 }
                 client.send_all(&buf).sys("client send")?;
                 client.recv_exact(&mut buf).sys("client recv")?;
             }
-            Ok(start.elapsed())
+            Ok(work::now() - start)
         };
         let took = run();
         if took.is_err() {
@@ -192,7 +196,7 @@ fn tcp_bulk(lab: &Lab, family: Family, bytes: usize) -> Result<f64> {
 pub fn bulk(from: &Sock, to: &Sock, bytes: usize) -> Result<Duration> {
     const CHUNK: usize = 64 * 1024;
     std::thread::scope(|s| {
-        let start = Instant::now();
+        let start = work::now();
         let sender = s.spawn(|| -> Result<()> {
             let buf = vec![0x5a; CHUNK];
             let mut left = bytes;
@@ -209,7 +213,7 @@ pub fn bulk(from: &Sock, to: &Sock, bytes: usize) -> Result<Duration> {
                 ensure!(n > 0, "the stream ended {left} bytes early");
                 left -= n;
             }
-            Ok(start.elapsed())
+            Ok(work::now() - start)
         };
         let took = run();
         if took.is_err() {
@@ -241,10 +245,10 @@ fn connects(lab: &Lab, family: Family, ops: u32, reset: bool) -> Result<f64> {
             lab.a
                 .ns
                 .enter(|| {
-                    let mut start = Instant::now();
+                    let mut start = work::now();
                     for i in 0..all {
                         if i == all - ops {
-                            start = Instant::now();
+                            start = work::now();
                         }
                         let conn = Sock::tcp(family).sys("socket")?;
                         conn.connect(addr).sys("connect")?;
@@ -254,7 +258,7 @@ fn connects(lab: &Lab, family: Family, ops: u32, reset: bool) -> Result<f64> {
                     }
                     Ok(start)
                 })
-                .map(|start| start.elapsed())
+                .map(|start| work::now() - start)
         };
         let took = run();
         if took.is_err() {
@@ -268,11 +272,27 @@ fn connects(lab: &Lab, family: Family, ops: u32, reset: bool) -> Result<f64> {
     })
 }
 
+/// As long as the packet of a TCP segment with one byte and the timestamp option.
+const SHORT: usize = 53;
+
+fn frames(lab: &Lab, bytes: usize, ops: u32) -> Result<f64> {
+    let tap = Tap::new(&lab.a, ETH_P_LOCAL)?;
+    let frame = netlab::frame::ethernet(lab.b.mac, lab.a.mac, ETH_P_LOCAL, &vec![0; bytes]);
+    let all = warm_up(ops) + ops;
+    let mut start = work::now();
+    for i in 0..all {
+        if i == all - ops {
+            start = work::now();
+        }
+        tap.send(&frame).sys("send(AF_PACKET)")?;
+    }
+    Ok(per_op(work::now() - start, ops))
+}
+
 fn floor(lab: &Lab, ops: u32) -> Result<f64> {
     let a = Tap::new(&lab.a, ETH_P_LOCAL)?;
     let b = Tap::new(&lab.b, ETH_P_LOCAL)?;
-    // As long as the frame of a TCP segment with one byte and the timestamp option.
-    let filler = [0; 53];
+    let filler = [0; SHORT];
     let forth = netlab::frame::ethernet(lab.b.mac, lab.a.mac, ETH_P_LOCAL, &filler);
     let back = netlab::frame::ethernet(lab.a.mac, lab.b.mac, ETH_P_LOCAL, &filler);
     let all = warm_up(ops) + ops;
@@ -286,15 +306,15 @@ fn floor(lab: &Lab, ops: u32) -> Result<f64> {
             Ok(())
         });
         let mut buf = [0; 256];
-        let mut start = Instant::now();
+        let mut start = work::now();
         for i in 0..all {
             if i == all - ops {
-                start = Instant::now();
+                start = work::now();
             }
             a.send(&forth).sys("send(AF_PACKET)")?;
             a.recv_into(&mut buf).sys("recv(AF_PACKET)")?;
         }
-        let took = start.elapsed();
+        let took = work::now() - start;
         echo.join().expect("no panic")?;
         Ok(per_op(took, ops))
     })

@@ -188,7 +188,7 @@ impl Lab {
             b: end(b, Ipv4Addr::new(10, 78, 0, 2), two)?,
         };
         for end in [&lab.a, &lab.b] {
-            crate::wait::until("carrier on the e1000", || {
+            crate::wait::until_at_last("carrier on the e1000", || {
                 let text = end
                     .ns
                     .run(&["ip", "-o", "link", "show", "dev", &end.dev])

@@ -47,7 +47,21 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
 }
 
 /// [`until`] with a limit of its own.
-pub fn until_for<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn until_for<T>(limit: Duration, what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+    look_again(limit, Duration::from_millis(10), what, look)
+}
+
+/// [`until`] for what takes seconds and is dear to look at: the pause grows to 100 ms.
+pub fn until_at_last<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+    look_again(PATIENCE, Duration::from_millis(100), what, look)
+}
+
+fn look_again<T>(
+    limit: Duration,
+    longest: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T> {
     let end = Instant::now() + limit;
     let mut pause = Duration::from_micros(200);
     loop {
@@ -58,6 +72,6 @@ pub fn until_for<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Optio
             bail!("not seen within {limit:?}: {what}");
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
+        pause = (pause * 2).min(longest);
     }
 }
