@@ -4,10 +4,7 @@
 //! A place of the ring is the card's from the write of the tail until the card marks it as done. The driver
 //! counts the places it has given away and takes back no more than that, whatever the marks say.
 
-use crate::abstractions::dma::{
-    self,
-    Descriptors, //
-};
+use crate::abstractions::dma::Descriptors;
 use crate::abstractions::io::Register;
 use crate::abstractions::memory::Array;
 use crate::abstractions::netdev::{
@@ -65,7 +62,6 @@ pub(crate) struct Ring {
     desc: Descriptors,
     pages: Array<Option<Page>>,
     pool: PagePool,
-    dma: dma::Device,
     size: Size,
     /// The next place that the card will be done with.
     clean: u32,
@@ -91,7 +87,6 @@ impl Ring {
             desc: Descriptors::new(dev.dma, n)?,
             pages: Array::try_from_fn_sleeping(n, |_| None)?,
             pool: PagePool::new(dev.dma, dev, size.get(), BUFFER)?,
-            dma: dev.dma,
             size,
             clean: 0,
             fill: 0,
@@ -229,10 +224,8 @@ impl Ring {
             Verdict::Whole { len } => {
                 page.as_ref()?.sync_for_cpu(len);
                 let skb = if len <= dev.copybreak() {
-                    let page = page.as_ref()?;
-                    let skb = napi.copy(page, len);
-                    page.sync_for_device(self.dma, len);
-                    skb
+                    // Only read here, so the card may have it again as it is (dma-api-howto).
+                    napi.copy(page.as_ref()?, len)
                 } else {
                     page.take()?.into_skb(len)
                 };

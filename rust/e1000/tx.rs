@@ -40,8 +40,8 @@ use crate::regs::{
     Tipg, //
 };
 use crate::ring::desc::{
-    Context,
     TxFlags,
+    Words,
     CMD_EOP,
     CMD_RS,
     TX_DONE, //
@@ -90,8 +90,9 @@ pub(crate) struct Sender {
     ring: Producer<Slot>,
     desc: Arc<Descriptors>,
     dma: dma::Device,
-    /// The checksum context that the card has: it holds for all frames until there is another.
-    context: Option<Context>,
+    /// The checksum context that the card has, as it stood in its descriptor: it holds for all frames until
+    /// there is another.
+    context: Option<Words>,
 }
 
 /// The half that cleans up, in NAPI.
@@ -123,7 +124,7 @@ pub(crate) fn ring(dma: dma::Device, size: Size) -> Result<(Sender, Cleaner)> {
 /// What the card is to do with a frame.
 struct Plan {
     flags: TxFlags,
-    context: Option<Context>,
+    context: Option<Words>,
     /// The context is of this frame alone, not one for many.
     once: bool,
     segs: u16,
@@ -217,9 +218,9 @@ impl Sender {
         let fresh = plan
             .context
             .filter(|c| plan.once || self.context != Some(*c));
-        if let Some(context) = &fresh {
+        if let Some(context) = fresh {
             let i = batch.push(Slot::default())?;
-            self.desc.set(i, context.words());
+            self.desc.set(i, context);
         }
         let mut last = describe(&mut batch, &self.desc, plan.flags, skb.map_head(self.dma)?)?;
         for i in 0..skb.fragments() {
@@ -286,7 +287,7 @@ fn plan(skb: &mut TxSkb) -> Option<Plan> {
         Offload::None => (),
         Offload::Checksum { start, offset } => {
             plan.flags = plan.flags.checksum();
-            plan.context = Some(offload::checksum(start, offset)?);
+            plan.context = Some(offload::checksum(start, offset)?.words());
         }
         Offload::Segment {
             mss,
@@ -297,14 +298,15 @@ fn plan(skb: &mut TxSkb) -> Option<Plan> {
         } => {
             let headers = prepare_segments(skb, ipv4, network, transport)?;
             plan.flags = plan.flags.segment(ipv4);
-            plan.context = Some(offload::segmentation(&Segmented {
+            let context = offload::segmentation(&Segmented {
                 network,
                 transport,
                 headers,
                 len: skb.len(),
                 mss,
                 ipv4,
-            })?);
+            })?;
+            plan.context = Some(context.words());
             plan.once = true;
             plan.segs = segs;
             let repeated = u32::from(segs).wrapping_sub(1).wrapping_mul(headers as u32);

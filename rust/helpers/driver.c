@@ -80,12 +80,6 @@ dma_addr_t rust_helper_skb_frag_dma_map(struct device *dev, const skb_frag_t *fr
 	return skb_frag_dma_map(dev, frag, 0, size, DMA_TO_DEVICE);
 }
 
-void rust_helper_dma_sync_single_range_for_device(struct device *dev, dma_addr_t addr,
-						  unsigned long offset, size_t size)
-{
-	dma_sync_single_range_for_device(dev, addr, offset, size, DMA_FROM_DEVICE);
-}
-
 /* linux/workqueue.h */
 void rust_helper_init_work(struct work_struct *work, work_func_t func)
 {

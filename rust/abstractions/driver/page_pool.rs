@@ -145,16 +145,6 @@ impl Page {
         };
     }
 
-    /// Gives the first `len` bytes back to the card.
-    #[inline]
-    pub(crate) fn sync_for_device(&self, dma: dma::Device, len: usize) {
-        let len = len.min(PAGE_SIZE - HEADROOM);
-        // SAFETY: By the type invariant; within the page.
-        unsafe {
-            bindings::dma_sync_single_range_for_device(dma.as_ptr(), self.dma, HEADROOM, len)
-        };
-    }
-
     /// The first `len` bytes that the card wrote; at most what the page holds. The card may write on, if it
     /// is malicious: whoever wants to judge the bytes copies them first.
     #[inline]

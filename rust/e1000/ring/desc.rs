@@ -85,6 +85,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// The descriptor.
+    #[inline]
     pub(crate) const fn words(&self) -> Words {
         let (ipcss, ipcso, ipcse) = self.ip;
         let (tucss, tucso, tucse) = self.l4;
