@@ -5,6 +5,7 @@
 
 use super::netdevice::NetDevice;
 use super::netns::Net;
+use super::rcu;
 use super::skbuff::{
     SkBuff,
     Skb, //
@@ -151,14 +152,19 @@ impl<'a> Passing<'a> {
             return Some(skb);
         }
         // SAFETY: The array is kept by RCU and has that many entries.
-        let next = unsafe {
+        let (next, n) = unsafe {
             let n = usize::from((*entries).num_hook_entries);
             let all = core::slice::from_raw_parts((*entries).hooks.as_ptr(), n);
             let ours = hook::<H> as *const ();
-            all.iter()
+            let next = all
+                .iter()
                 .position(|e| e.hook.is_some_and(|f| core::ptr::eq(f as *const (), ours)))
-                .map_or(0, |at| at.wrapping_add(1))
+                .map_or(0, |at| at.wrapping_add(1));
+            (next, n)
         };
+        if next == n {
+            return Some(skb);
+        }
         let mut state = *self.state;
         state.okfn = Some(point.okfn());
         walk_from(skb, &mut state, entries, next)
@@ -302,7 +308,12 @@ pub(crate) struct Place<'a> {
 /// Mirrors [`nf_hook`](srctree/include/linux/netfilter.h)
 #[inline]
 pub(crate) fn walk(skb: Skb, at: &Place<'_>) -> Option<Skb> {
-    let _rcu = super::rcu::read_lock();
+    walk_under(skb, at, &rcu::read_lock())
+}
+
+/// The same for who is under RCU already.
+#[inline]
+pub(crate) fn walk_under(skb: Skb, at: &Place<'_>, _rcu: &rcu::ReadGuard) -> Option<Skb> {
     // SAFETY: Under RCU until the walk is over.
     let entries = unsafe { entries(at.net, at.point) };
     if entries.is_null() {

@@ -386,12 +386,12 @@ impl<P: Protocol> Owned<'_, P> {
         self.forward_add((bytes as c_int).wrapping_neg());
     }
 
-    /// Returns `bytes` from the send queue.
+    /// Returns `bytes` from the send queue. They stay in the socket's advance until [`Owned::reclaim`]: what
+    /// an acknowledgement frees, the data that came with it may take.
     #[inline]
     pub fn wmem_uncharge(&self, bytes: usize) {
         self.wmem_queued_add((bytes as c_int).wrapping_neg());
         self.forward_add(bytes as c_int);
-        self.reclaim();
     }
 
     #[inline]

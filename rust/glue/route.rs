@@ -259,9 +259,15 @@ impl Route {
     /// Mirrors [`ipv4_mtu`](srctree/net/ipv4/route.c)
     #[inline]
     pub(crate) fn mtu(&self) -> u32 {
+        self.mtu_at(self.dst.dev(&rcu::read_lock()))
+    }
+
+    /// The same where the device is at hand.
+    #[inline]
+    pub(super) fn mtu_at(&self, dev: &NetDevice) -> u32 {
         match self.learned() {
             Some(p) => p.mtu,
-            None => self.raw_mtu(),
+            None => self.raw_mtu(dev),
         }
         .clamp(68, 65_535)
     }
@@ -275,12 +281,11 @@ impl Route {
 
     /// The route's MTU, or the device's.
     #[inline]
-    fn raw_mtu(&self) -> u32 {
-        if self.info.mtu != 0 {
-            return self.info.mtu;
+    fn raw_mtu(&self, dev: &NetDevice) -> u32 {
+        match self.info.mtu {
+            0 => dev.mtu(),
+            mtu => mtu,
         }
-        let rcu = rcu::read_lock();
-        self.dst.dev(&rcu).mtu()
     }
 
     /// The MTU that a packet to be sent on is held against: what was learned is for our own packets.
@@ -290,7 +295,7 @@ impl Route {
         if self.info.mtu_locked || state.net.sysctl().ip_forward_use_pmtu() != 0 {
             return self.mtu();
         }
-        self.raw_mtu().clamp(68, 65_535)
+        self.adv_mtu()
     }
 
     /// The MTU for a socket with this `IP_MTU_DISCOVER`: some want to hear of no path.
@@ -309,7 +314,8 @@ impl Route {
     ///
     /// Mirrors [`ipv4_default_advmss`](srctree/net/ipv4/route.c)
     pub(crate) fn adv_mtu(&self) -> u32 {
-        self.raw_mtu().clamp(68, 65_535)
+        self.raw_mtu(self.dst.dev(&rcu::read_lock()))
+            .clamp(68, 65_535)
     }
 
     /// Whether packets of the largest size go without DF: the path is said to be narrower than can be, or
@@ -348,16 +354,17 @@ impl Route {
         }
     }
 
-    /// The sizes of the GSO packets that the device takes: bytes without headers, segments.
+    /// The MTU, and the sizes of the GSO packets that the device takes: bytes without headers, segments.
     ///
     /// Mirrors [`sk_setup_caps`](srctree/net/core/sock.c)
-    pub(crate) fn gso(&self) -> (u32, u16) {
+    #[inline]
+    pub(crate) fn limits(&self) -> (u32, u32, u16) {
         let rcu = rcu::read_lock();
         let dev = self.dst.dev(&rcu);
         let size = dev.gso_max_size().min(65_535);
         // Room for the largest headers, as MAX_TCP_HEADER keeps it.
         let size = size.saturating_sub(HEADER_LEN as u32 + 60 + 1);
-        (size, dev.gso_max_segs())
+        (self.mtu_at(dev), size, dev.gso_max_segs())
     }
 
     /// The upper layer saw progress: the neighbour is there.

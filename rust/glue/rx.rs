@@ -216,7 +216,7 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
         return;
     };
-    match ip::rcv(&mut skb, |c| state.counts.event(c)) {
+    match ip::input::checked(&mut skb) {
         Ok(header) => {
             prepare(&mut skb);
             state.counts.event(Counter::IpInDelivers);

@@ -167,15 +167,15 @@ impl Protocol for Tcp {
     }
 
     fn new_private(net: &Net) -> Private {
-        let mut tp = tcp::Sock::new();
-        tp.init(net.sysctl());
-        Private {
-            tp,
+        let mut p = Private {
+            tp: tcp::Sock::new(),
             armed: None,
             route: None,
             binding: None,
             reserved: None,
-        }
+        };
+        p.tp.init(net.sysctl());
+        p
     }
 
     /// Mirrors [`tcp_init_sock`](srctree/net/ipv4/tcp.c)
@@ -190,8 +190,8 @@ impl Protocol for Tcp {
 
     /// Mirrors [`tcp_v4_do_rcv`](srctree/net/ipv4/tcp_ipv4.c)
     fn backlog_rcv(sk: &mut Locked<'_, Self>, mut skb: Skb) {
-        if let Ok(seg) = tcp::Segment::parse(&mut skb) {
-            do_rcv(sk, skb, &seg);
+        if let Ok(seg) = &tcp::Segment::parse(&mut skb) {
+            do_rcv(sk, skb, seg);
         }
     }
 
@@ -277,7 +277,15 @@ pub(super) fn enter<R>(
     enter_at(l, inet_sock::now(), f)
 }
 
-/// The same at a time that is known.
+/// Looks at the connection: nothing is changed, so there is nothing to do afterwards, and no time is asked for.
+#[inline]
+pub(super) fn look<R>(l: &mut Locked<'_, Tcp>, f: impl FnOnce(&tcp::Sock, &TcpEnv<'_>) -> R) -> R {
+    let (p, sk) = l.split();
+    let env = TcpEnv::new(sk, &mut p.route, &mut p.binding, Instant::ZERO);
+    f(&p.tp, &env)
+}
+
+/// The same as [`enter`] at a time that is known.
 #[inline]
 pub(super) fn enter_at<R>(
     l: &mut Locked<'_, Tcp>,

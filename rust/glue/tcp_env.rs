@@ -104,6 +104,7 @@ impl<'a> TcpEnv<'a> {
     /// The stack has returned: does the wake-ups that it asked for.
     #[inline]
     pub(super) fn finish(self) -> Owned<'a, Tcp> {
+        self.sk.reclaim();
         if self.wake != 0 {
             Self::wake_up(self.sk.sock(), self.wake);
         }
@@ -182,14 +183,16 @@ impl Env for TcpEnv<'_> {
         tx::queue_xmit(state, route, skb, &x, mtu, sk.as_ptr(), now)
     }
 
+    fn adv_mtu(&mut self) -> Option<u32> {
+        Some(self.route().ok()?.1.adv_mtu())
+    }
+
+    #[inline]
     fn path(&mut self) -> Option<Path> {
         let (_, route) = self.route().ok()?;
-        let adv_mtu = route.adv_mtu();
-        let (gso_max_size, gso_max_segs) = route.gso();
-        let mtu = route.mtu();
+        let (mtu, gso_max_size, gso_max_segs) = route.limits();
         Some(Path {
             mtu,
-            adv_mtu,
             // Whether the device can cut packets into segments or not: where it cannot, the device layer does
             // (`NETIF_F_GSO_SOFTWARE`).
             gso_max_size,

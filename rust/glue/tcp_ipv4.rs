@@ -153,15 +153,20 @@ pub(super) fn send_by(state: &State, sender: &Sender, route: &Route, id: &FourTu
 fn parse(state: &State, header: &Header, skb: &mut Skb) -> Result<tcp::Segment, DropReason> {
     state.counts.event(Counter::InSegs);
     skb.tcp_cb_mut().dsfield = header.tos;
-    let seg = tcp::Segment::parse(skb).inspect_err(|_| state.counts.event(Counter::InErrs))?;
-    let len = skb.len() as u32;
-    let pseudo = checksum::pseudo_header(header.saddr, header.daddr, Protocol::TCP.0, len);
-    if !skb.csum_valid(pseudo) {
-        state.counts.event(Counter::TcpInCsumErrors);
-        state.counts.event(Counter::InErrs);
-        return Err(DropReason::TcpCsum);
+    // One value from here to the connection: a segment is large enough that copies of it would show.
+    let mut seg = tcp::Segment::parse(skb);
+    if seg.is_ok() {
+        let len = skb.len() as u32;
+        let pseudo = checksum::pseudo_header(header.saddr, header.daddr, Protocol::TCP.0, len);
+        if !skb.csum_valid(pseudo) {
+            state.counts.event(Counter::TcpInCsumErrors);
+            seg = Err(DropReason::TcpCsum);
+        }
     }
-    Ok(seg)
+    if seg.is_err() {
+        state.counts.event(Counter::InErrs);
+    }
+    seg
 }
 
 /// A segment for something that has both its ends; the data begin with the TCP header. Softirq.
@@ -169,19 +174,18 @@ fn parse(state: &State, header: &Header, skb: &mut Skb) -> Result<tcp::Segment, 
 /// Mirrors [`tcp_v4_rcv`](srctree/net/ipv4/tcp_ipv4.c)
 #[inline]
 pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, found: Found<Tcp>, ifindex: u32) {
-    let seg = match parse(state, header, &mut skb) {
-        Ok(seg) => seg,
-        Err(reason) => return state.counts.drop(skb, reason),
-    };
-    match found {
-        Found::Sock(so) => deliver(state, header, skb, seg, &so),
-        other => rcv_mini(state, header, skb, &seg, other, ifindex),
+    match &parse(state, header, &mut skb) {
+        Ok(seg) => match found {
+            Found::Sock(so) => deliver(state, header, skb, seg, &so),
+            other => rcv_mini(state, header, skb, seg, other, ifindex),
+        },
+        Err(reason) => state.counts.drop(skb, *reason),
     }
 }
 
 /// A segment for a connection.
 #[inline]
-fn deliver(state: &State, header: &Header, mut skb: Skb, mut seg: tcp::Segment, so: &Sock<Tcp>) {
+fn deliver(state: &State, header: &Header, mut skb: Skb, seg: &tcp::Segment, so: &Sock<Tcp>) {
     if header.ttl < so.min_ttl() {
         so.count_drop();
         return state.counts.drop(skb, DropReason::TcpMinttl);
@@ -191,20 +195,26 @@ fn deliver(state: &State, header: &Header, mut skb: Skb, mut seg: tcp::Segment, 
         so.count_drop();
         return state.counts.drop(skb, DropReason::SocketFilter);
     }
-    if skb.len() != len {
-        // The filter cut the payload.
-        seg = match tcp::Segment::parse(&mut skb) {
-            Ok(seg) => seg,
-            Err(reason) => return state.counts.drop(skb, reason),
-        };
+    if skb.len() == len {
+        return deliver_filtered(state, skb, seg, so);
     }
+    // The filter cut the payload.
+    match &tcp::Segment::parse(&mut skb) {
+        Ok(seg) => deliver_filtered(state, skb, seg, so),
+        Err(reason) => state.counts.drop(skb, *reason),
+    }
+}
+
+/// A segment that the user's filter has let pass.
+#[inline]
+fn deliver_filtered(state: &State, mut skb: Skb, seg: &tcp::Segment, so: &Sock<Tcp>) {
     if so.state() == bindings::TCP_SYN_SENT as u8 && seg.flags.has(Flags::SYN) {
         so.security_conn_established(&skb);
     }
     skb.clear_dev();
     let mut lock = BhLock::new(so);
     if let Some(mut l) = lock.unowned() {
-        return glue_tcp::do_rcv(&mut l, skb, &seg);
+        return glue_tcp::do_rcv(&mut l, skb, seg);
     }
     skb.condense();
     let skb = match lock.join_backlog(skb, tcp::coalesce) {
@@ -244,7 +254,7 @@ fn rcv_mini(
     // the bound is for the reader's peace of mind.
     for _ in 0..8 {
         match found {
-            Found::Sock(so) => return deliver(state, header, skb, *seg, &so),
+            Found::Sock(so) => return deliver(state, header, skb, seg, &so),
             Found::HalfOpen(mini) => match tcp_request::check_req(state, skb, seg, &mini) {
                 Checked::Done => return,
                 Checked::Drop(skb, reason) => return state.counts.drop(skb, reason),
@@ -282,9 +292,9 @@ pub(super) fn rcv_listen(
     so: SockRef<Tcp>,
     _ifindex: u32,
 ) {
-    match parse(state, header, &mut skb) {
-        Ok(seg) => listen(state, header, skb, &seg, &so, None),
-        Err(reason) => state.counts.drop(skb, reason),
+    match &parse(state, header, &mut skb) {
+        Ok(seg) => listen(state, header, skb, seg, &so, None),
+        Err(reason) => state.counts.drop(skb, *reason),
     }
 }
 
@@ -322,9 +332,9 @@ fn listen(
 
 /// A segment that nobody has, where RustNet answers for the host.
 pub(super) fn no_socket(state: &State, header: &Header, mut skb: Skb) {
-    match parse(state, header, &mut skb) {
-        Ok(seg) => reset(state, header, skb, &seg),
-        Err(reason) => state.counts.drop(skb, reason),
+    match &parse(state, header, &mut skb) {
+        Ok(seg) => reset(state, header, skb, seg),
+        Err(reason) => state.counts.drop(skb, *reason),
     }
 }
 

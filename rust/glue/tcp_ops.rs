@@ -146,7 +146,7 @@ impl SocketOps for Tcp {
             }
             bindings::SIOCINQ => {
                 lock = UserLock::new(so);
-                glue_tcp::enter(&mut lock, |tp, env| tp.inq(env))
+                glue_tcp::look(&mut lock, |tp, env| tp.inq(env))
             }
             bindings::SIOCOUTQ => {
                 lock = UserLock::new(so);
@@ -400,7 +400,8 @@ fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32)
     };
     let mut st = RecvState::new(target);
     let n = recv_loop(lock, msg, len, how, &mut st, &mut timeo)?;
-    if let Some(inq) = glue_tcp::enter(lock, |tp, env| tp.inq_wanted().then(|| tp.inq_hint(env))) {
+    if lock.private().tp.inq_wanted() {
+        let inq = glue_tcp::look(lock, |tp, env| tp.inq_hint(env));
         msg.put_cmsg(bindings::SOL_TCP, bindings::TCP_CM_INQ, &inq.to_ne_bytes());
     }
     Ok(n)
@@ -416,9 +417,13 @@ fn recv_loop(
 ) -> Result<usize> {
     let so = lock.sock();
     loop {
-        let step = glue_tcp::enter(lock, |tp, env| {
-            tp.recvmsg(env, &mut msg.iter(), len, how, st)
-        });
+        // Most readers come before their data: nothing happens to the connection then.
+        let step = match glue_tcp::look(lock, |tp, env| tp.recv_idle(env, len, st)) {
+            Some(step) => step,
+            None => glue_tcp::enter(lock, |tp, env| {
+                tp.recvmsg(env, &mut msg.iter(), len, how, st)
+            }),
+        };
         if st.copied != 0 {
             if step != RecvStep::WaitData || so.err() != 0 || *timeo == 0 {
                 return Ok(st.copied);

@@ -513,7 +513,7 @@ fn establish(
         let half = mini.lock();
         if let Stage::Waiting(req) = &half.stage {
             glue_tcp::enter(&mut l, |tp, env| {
-                *tp = tcp::Sock::from_request(env, req, &listener.template.lock().tp);
+                tp.open_request(env, req, &listener.template.lock().tp);
             });
         }
     }

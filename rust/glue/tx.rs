@@ -46,6 +46,7 @@ use crate::stack::wire::ipv4::{
     self,
     DF, //
 };
+use crate::stack::wire::put;
 
 /// Sends a packet whose data begin with the transport header, in pieces if it is longer than `mtu`. `sk` is
 /// the socket that filters see as the sender; null for none. Process or softirq; consumes the packet.
@@ -93,7 +94,7 @@ pub(super) fn local_out(
     skb.set_dev(dev);
     route.dst.attach(&mut skb, &rcu);
     for point in [Point::LocalOut, Point::PostRouting] {
-        match walk(state, route, dev, skb, sk, point)? {
+        match walk(state, route, dev, skb, sk, point, &rcu)? {
             Some(s) => skb = s,
             None => return Ok(()),
         }
@@ -116,7 +117,7 @@ pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
     route.dst.attach(&mut skb, &rcu);
     let sk = core::ptr::null_mut();
     // Nobody waits for an answer: whoever dropped the packet has counted it.
-    if let Ok(Some(skb)) = walk(state, route, dev, skb, sk, Point::PostRouting) {
+    if let Ok(Some(skb)) = walk(state, route, dev, skb, sk, Point::PostRouting, &rcu) {
         let _ = output(
             state,
             route,
@@ -137,6 +138,7 @@ fn walk(
     mut skb: Skb,
     sk: *mut bindings::sock,
     point: Point,
+    rcu: &rcu::ReadGuard,
 ) -> Result<Option<Skb>, Errno> {
     if nf_hook::count(state.net, point) == 0 {
         return Ok(Some(skb));
@@ -150,7 +152,7 @@ fn walk(
         output: Some(dev),
         sk,
     };
-    let skb = nf_hook::walk(skb, &at).ok_or(Errno::EPERM)?;
+    let skb = nf_hook::walk_under(skb, &at, rcu).ok_or(Errno::EPERM)?;
     if !route.dst.is_on(&skb) {
         return by_host(state, skb).map(|()| None);
     }
@@ -272,18 +274,15 @@ pub(super) fn xmit(
 #[inline]
 pub(super) fn push_ethernet(skb: &mut Skb, dev: &NetDevice, dest: ethernet::Addr) -> bool {
     let protocol = skb.protocol();
-    let Some(h) = skb.push(ethernet::HEADER_LEN) else {
+    let header = skb
+        .push(ethernet::HEADER_LEN)
+        .and_then(|h| h.first_chunk_mut::<{ ethernet::HEADER_LEN }>());
+    let Some(header) = header else {
         return false;
     };
-    let source = dev.addr();
-    let parts = dest
-        .0
-        .into_iter()
-        .chain(source)
-        .chain(protocol.to_be_bytes());
-    for (to, from) in h.iter_mut().zip(parts) {
-        *to = from;
-    }
+    let rest = put(header, dest.0);
+    let rest = put(rest, dev.addr());
+    put(rest, protocol.to_be_bytes());
     skb.reset_mac_header();
     true
 }

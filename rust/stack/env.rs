@@ -20,9 +20,6 @@ use crate::platform::{Fault, MsgIter, SkBuff, Skb, Sysctl};
 pub struct Path {
     /// The path MTU, IP header included, in bytes.
     pub mtu: u32,
-    /// The MTU that the peer is told of in the MSS option, in bytes: this side's own, whatever was learned
-    /// of the path (RFC 9293, 3.7.1).
-    pub adv_mtu: u32,
     /// The largest packet, headers excluded, that may leave as one GSO packet, in bytes. Equal to or
     /// below one segment's size where the device cannot segment and software segmentation is off.
     pub gso_max_size: u32,
@@ -58,6 +55,10 @@ pub trait Env {
 
     /// What the route to the peer allows now. `None` when there is no route.
     fn path(&mut self) -> Option<Path>;
+
+    /// The MTU that the peer is told of in the MSS option, in bytes: this side's own, whatever was learned
+    /// of the path (RFC 9293, 3.7.1). `None` when there is no route.
+    fn adv_mtu(&mut self) -> Option<u32>;
 
     /// Who paces this socket's packets.
     fn pacing(&self) -> Pacing;

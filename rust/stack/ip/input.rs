@@ -89,6 +89,22 @@ pub fn rcv(skb: &mut SkBuff, mut count: impl FnMut(Counter)) -> Result<Header, D
     result
 }
 
+/// The header of a packet whose data begin with it, where somebody has made the checks of [`rcv`] and set the
+/// network header.
+///
+/// # Errors
+///
+/// [`DropReason::IpInHdr`] when there is no header of version 4 after all.
+#[inline]
+pub fn checked(skb: &mut SkBuff) -> Result<Header, DropReason> {
+    let len = skb.len().min(usize::from(u16::MAX)) as u16;
+    let header = skb
+        .may_pull(HEADER_LEN)
+        .and_then(|b| b.first_chunk::<HEADER_LEN>())
+        .ok_or(DropReason::IpInHdr)?;
+    Ok(Header::new(&Fields::new_checked(header)?, len))
+}
+
 /// The checks, in the order of RFC 1122, 3.2.1: length, version, checksum, total length.
 #[inline]
 fn rcv_core(skb: &mut SkBuff) -> Result<Header, DropReason> {

@@ -45,7 +45,7 @@ impl Sock {
         isn: u32,
         ts_offset: u32,
     ) -> Result<(), Errno> {
-        let Some(path) = env.path() else {
+        let Some(adv_mtu) = env.adv_mtu() else {
             return Err(Errno::ENETUNREACH);
         };
         self.id = id;
@@ -59,7 +59,7 @@ impl Sock {
         self.snd_sml = self.snd_isn;
         self.snd_up = self.snd_isn;
         self.write_seq = self.snd_isn;
-        self.set_advmss(env.sysctl(), path.adv_mtu);
+        self.set_advmss(env.sysctl(), adv_mtu);
         self.rcv_nxt = super::SeqNum::default();
         self.init_window(env);
         self.rcv_wup = self.rcv_nxt;

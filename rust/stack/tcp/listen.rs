@@ -306,82 +306,71 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
 }
 
 impl Sock {
-    /// The socket of a finished handshake, in SYN-RECEIVED; the ACK that finished it must be given to
-    /// it next. The user's settings come from `parent`, the listener.
+    /// The handshake is over: makes a connection that has not begun the one in SYN-RECEIVED that `req` stood
+    /// for; the ACK that finished it must be given to it next. The user's settings come from `parent`, the
+    /// listener.
     ///
     /// Mirrors [`tcp_create_openreq_child`](srctree/net/ipv4/tcp_minisocks.c).
-    pub fn from_request<E: Env>(env: &mut E, req: &Request, parent: &Sock) -> Sock {
+    pub fn open_request<E: Env>(&mut self, env: &mut E, req: &Request, parent: &Sock) {
         let now = env.now();
         let snd_nxt = req.isn.add(1);
         let rcv_nxt = req.rcv_nxt();
-        let mut sock = Sock {
-            id: req.id,
-            state: State::SynRecv,
-            ts_ok: req.ts_ok,
-            sack_ok: req.sack_ok,
-            wscale_ok: req.wscale_ok,
-            ecn: Ecn::new(req.ecn_ok),
-            snd_wscale: req.snd_wscale,
-            rcv_wscale: req.rcv_wscale,
-            rcv_nxt,
-            copied_seq: rcv_nxt,
-            rcv_wup: rcv_nxt,
-            rcv_wnd: req.rcv_wnd,
-            rcv_ssthresh: req.rcv_wnd,
-            window_clamp: if req.wscale_ok {
-                req.window_clamp
-            } else {
-                req.window_clamp.min(65_535)
-            },
-            rcv_mwnd_seq: rcv_nxt.add(req.rcv_wnd),
-            ts_recent: req.ts_recent,
-            ts_recent_stamp: now,
-            rcv_tstamp: now,
-            snd_una: req.isn,
-            snd_nxt,
-            write_seq: snd_nxt,
-            pushed_seq: snd_nxt,
-            snd_sml: snd_nxt,
-            snd_up: snd_nxt,
-            snd_wl1: req.irs,
-            mss_clamp: req.mss,
-            advmss: req.advmss,
-            ts_offset: req.ts_offset,
-            snd_isn: req.isn,
-            irs: req.irs,
-            nonagle: parent.nonagle,
-            user_mss: parent.user_mss,
-            keepalive: parent.keepalive,
-            keepalive_time: parent.keepalive_time,
-            keepalive_intvl: parent.keepalive_intvl,
-            keepalive_probes: parent.keepalive_probes,
-            reordering: parent.reordering,
-            rto_min: parent.rto_min,
-            rto_max: parent.rto_max,
-            user_timeout: parent.user_timeout,
-            recvmsg_inq: parent.recvmsg_inq,
-            thin_lto: parent.thin_lto,
-            notsent_lowat: parent.notsent_lowat,
-            delack_max: parent.delack_max,
-            scaling_ratio: parent.scaling_ratio,
-            linger2: parent.linger2,
-            no_fin_wait2: parent.no_fin_wait2,
-            cong: if parent.ca_setsockopt {
-                parent.cong
-            } else {
-                Algorithm::of_namespace(env.sysctl())
-            },
-            ca_setsockopt: parent.ca_setsockopt,
-            ..Sock::new()
-        };
-        sock.ack.lrcvtime = now;
-        sock.init_mss(env);
+        self.id = req.id;
+        self.state = State::SynRecv;
+        self.ts_ok = req.ts_ok;
+        self.sack_ok = req.sack_ok;
+        self.wscale_ok = req.wscale_ok;
+        self.ecn = Ecn::new(req.ecn_ok);
+        self.snd_wscale = req.snd_wscale;
+        self.rcv_wscale = req.rcv_wscale;
+        self.rcv_nxt = rcv_nxt;
+        self.copied_seq = rcv_nxt;
+        self.rcv_wup = rcv_nxt;
+        self.rcv_wnd = req.rcv_wnd;
+        self.rcv_ssthresh = req.rcv_wnd;
+        self.window_clamp = if req.wscale_ok { req.window_clamp } else { req.window_clamp.min(65_535) };
+        self.rcv_mwnd_seq = rcv_nxt.add(req.rcv_wnd);
+        self.ts_recent = req.ts_recent;
+        self.ts_recent_stamp = now;
+        self.rcv_tstamp = now;
+        self.snd_una = req.isn;
+        self.snd_nxt = snd_nxt;
+        self.write_seq = snd_nxt;
+        self.pushed_seq = snd_nxt;
+        self.snd_sml = snd_nxt;
+        self.snd_up = snd_nxt;
+        self.snd_wl1 = req.irs;
+        self.mss_clamp = req.mss;
+        self.advmss = req.advmss;
+        self.ts_offset = req.ts_offset;
+        self.snd_isn = req.isn;
+        self.irs = req.irs;
+        self.nonagle = parent.nonagle;
+        self.user_mss = parent.user_mss;
+        self.keepalive = parent.keepalive;
+        self.keepalive_time = parent.keepalive_time;
+        self.keepalive_intvl = parent.keepalive_intvl;
+        self.keepalive_probes = parent.keepalive_probes;
+        self.reordering = parent.reordering;
+        self.rto_min = parent.rto_min;
+        self.rto_max = parent.rto_max;
+        self.user_timeout = parent.user_timeout;
+        self.recvmsg_inq = parent.recvmsg_inq;
+        self.thin_lto = parent.thin_lto;
+        self.notsent_lowat = parent.notsent_lowat;
+        self.delack_max = parent.delack_max;
+        self.scaling_ratio = parent.scaling_ratio;
+        self.linger2 = parent.linger2;
+        self.no_fin_wait2 = parent.no_fin_wait2;
+        self.cong = if parent.ca_setsockopt { parent.cong } else { Algorithm::of_namespace(env.sysctl()) };
+        self.ca_setsockopt = parent.ca_setsockopt;
+        self.ack.lrcvtime = now;
+        self.init_mss(env);
         if req.num_timeout == 0 && req.sent_at != 0 {
             // Karn: a SYN-ACK sent twice gives no sample.
             let us = (now.as_micros() as u32).wrapping_sub(req.sent_at);
-            sock.rtt_estimator(us);
-            sock.update_rtt_min(env, us, false);
+            self.rtt_estimator(us);
+            self.update_rtt_min(env, us, false);
         }
-        sock
     }
 }

@@ -5,9 +5,12 @@ use super::{
     sack::{SackBlock, SackList},
     seq::SeqNum, //
 };
-use crate::stack::wire::tcp::{
-    self as wire,
-    TcpOption, //
+use crate::stack::wire::{
+    put,
+    tcp::{
+        self as wire,
+        TcpOption, //
+    }, //
 };
 
 const NOP: u8 = 1;
@@ -138,6 +141,9 @@ impl OutOptions {
     /// stands where the NOPs of the timestamp would.
     #[inline]
     pub(super) fn emit(&self, out: &mut [u8]) {
+        if out.is_empty() {
+            return;
+        }
         let out = if self.mss != 0 {
             let [hi, lo] = self.mss.to_be_bytes();
             put(out, [MSS, 4, hi, lo])
@@ -171,17 +177,5 @@ impl OutOptions {
                 out = put(out, block.end.get().to_be_bytes());
             }
         }
-    }
-}
-
-/// Writes one option and returns what is left.
-#[inline]
-fn put<const N: usize>(out: &mut [u8], option: [u8; N]) -> &mut [u8] {
-    match out.split_first_chunk_mut::<N>() {
-        Some((slot, rest)) => {
-            *slot = option;
-            rest
-        }
-        None => &mut [],
     }
 }

@@ -16,7 +16,7 @@ use crate::stack::{
     counters::Counter,
     env::Env,
     errno::Errno,
-    wire::checksum, //
+    wire::{checksum, put}, //
 };
 
 /// Offset of the checksum in the header, in bytes.
@@ -68,10 +68,10 @@ impl Sock {
     #[inline]
     pub(super) fn current_mss(&self) -> u32 {
         let mss = u32::from(self.mss_cache);
-        let blocks = u32::from(self.eff_sacks(self.tstamp_len()).len());
-        if blocks == 0 {
+        if !self.has_sacks() {
             return mss;
         }
+        let blocks = u32::from(self.eff_sacks(self.tstamp_len()).len());
         mss.saturating_sub(4 + 8 * blocks).max(8)
     }
 
@@ -517,7 +517,16 @@ impl Sock {
             return;
         }
         self.sync_mss(env);
-        if self.write_xmit(env, push, Burst::All) {
+        self.push_frames(env, push);
+    }
+
+    /// The same where [`Sock::sync_mss`] has just been called.
+    #[inline]
+    pub(super) fn push_frames<E: Env>(&mut self, env: &mut E, push: bool) {
+        if !self.write_queue.is_empty()
+            && self.state != State::Close
+            && self.write_xmit(env, push, Burst::All)
+        {
             self.check_probe_timer(env.now());
         }
     }
@@ -606,36 +615,14 @@ impl Header {
         let total = skb.len().checked_add(hlen)? as u32;
         let pseudo = checksum::pseudo_header(id.saddr, id.daddr, 6, total);
         let (h, rest) = skb.push(hlen)?.split_first_chunk_mut::<HEADER_LEN>()?;
-        let [s0, s1] = id.sport.to_be_bytes();
-        let [d0, d1] = id.dport.to_be_bytes();
-        let [q0, q1, q2, q3] = self.seq.get().to_be_bytes();
-        let [a0, a1, a2, a3] = self.ack.get().to_be_bytes();
-        let [w0, w1] = self.window.to_be_bytes();
-        let [u0, u1] = self.urg_ptr.to_be_bytes();
-        let [c0, c1] = (checksum::fold(pseudo) as u16).to_be_bytes();
         let off = (hlen as u8 >> 2) << 4;
-        *h = [
-            s0,
-            s1,
-            d0,
-            d1,
-            q0,
-            q1,
-            q2,
-            q3,
-            a0,
-            a1,
-            a2,
-            a3,
-            off,
-            self.flags.bits(),
-            w0,
-            w1,
-            c0,
-            c1,
-            u0,
-            u1,
-        ];
+        let h = put(h, id.ports().to_be_bytes());
+        let h = put(h, self.seq.get().to_be_bytes());
+        let h = put(h, self.ack.get().to_be_bytes());
+        let h = put(h, [off, self.flags.bits()]);
+        let h = put(h, self.window.to_be_bytes());
+        let h = put(h, (checksum::fold(pseudo) as u16).to_be_bytes());
+        put(h, self.urg_ptr.to_be_bytes());
         opts.emit(rest);
         skb.reset_transport_header();
         skb.set_csum_partial(CHECK_OFFSET);

@@ -106,6 +106,16 @@ impl Sock {
         RecvStep::Done
     }
 
+    /// What [`Sock::recvmsg`] would say, if that is plain without touching anything: nothing has been
+    /// received that was not read. `None` where it must be called.
+    #[inline]
+    pub fn recv_idle<E: Env>(&self, env: &E, len: usize, st: &RecvState) -> Option<RecvStep> {
+        if self.has_queued() || st.copied != 0 || len == 0 || self.state == State::Listen {
+            return None;
+        }
+        Some(self.no_data(env, st))
+    }
+
     /// Copies from the queue, which keeps the data.
     fn peek<E: Env>(
         &mut self,

@@ -198,13 +198,19 @@ impl Sock {
         }
     }
 
+    /// Whether the next ACK has blocks to tell of.
+    #[inline]
+    pub(super) fn has_sacks(&self) -> bool {
+        !self.selective_acks.is_empty() || self.dsack.is_some()
+    }
+
     /// Blocks that the next ACK has to tell, and how many of them fit behind `used` bytes of options.
     ///
     /// Mirrors [`tcp_established_options`](srctree/net/ipv4/tcp_output.c).
     #[inline]
     pub(super) fn eff_sacks(&self, used: usize) -> SackList {
         let mut out = SackList::default();
-        if self.selective_acks.is_empty() && self.dsack.is_none() {
+        if !self.has_sacks() {
             return out;
         }
         let room = 40usize.saturating_sub(used).saturating_sub(4) / 8;

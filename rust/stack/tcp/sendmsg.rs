@@ -110,7 +110,7 @@ impl Sock {
             // A full packet: send while the rest is copied.
             if self.forced_push() {
                 self.mark_push();
-                self.push_pending_frames(env, true);
+                self.push_frames(env, true);
             } else if self.write_queue.len() == 1 {
                 self.push_one(env);
             }
@@ -121,7 +121,7 @@ impl Sock {
             SendStep::WaitMemory => {
                 // What is queued must leave, or no memory will ever come back.
                 self.mark_push();
-                self.push_pending_frames(env, true);
+                self.push_frames(env, true);
             }
             _ if *copied != 0 => self.push(env, flags),
             _ => {}
@@ -250,10 +250,10 @@ impl Sock {
             // As if corked for this one call.
             let cork = self.nonagle.cork;
             self.nonagle.cork = true;
-            self.push_pending_frames(env, false);
+            self.push_frames(env, false);
             self.nonagle.cork = cork;
         } else {
-            self.push_pending_frames(env, false);
+            self.push_frames(env, false);
         }
     }
 }

@@ -371,6 +371,8 @@ pub(super) struct Nagle {
 
 impl Sock {
     /// A connection that has not begun.
+    // Made where it will stand: it is more than a kilobyte.
+    #[inline]
     pub fn new() -> Sock {
         Sock {
             id: FourTuple::default(),
@@ -626,6 +628,7 @@ impl Sock {
     }
 
     /// Whether anything stands in the receive queue.
+    #[inline]
     pub fn has_queued(&self) -> bool {
         !self.receive_queue.is_empty()
     }

@@ -382,7 +382,8 @@ impl FakeHost {
                     sock: Sock::new(),
                     world,
                 };
-                conn.sock = Sock::from_request(&mut conn.world, &req, &listener.parent);
+                conn.sock
+                    .open_request(&mut conn.world, &req, &listener.parent);
                 listener.accepted.push_back(id);
                 let result = conn.sock.v4_do_rcv(&mut conn.world, skb, seg);
                 self.conns.insert(id, conn);

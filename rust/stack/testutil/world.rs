@@ -163,10 +163,13 @@ impl Env for World {
     fn path(&mut self) -> Option<Path> {
         Some(Path {
             mtu: self.mtu,
-            adv_mtu: self.dev_mtu.max(self.mtu),
             gso_max_size: self.gso_max_size,
             gso_max_segs: 64,
         })
+    }
+
+    fn adv_mtu(&mut self) -> Option<u32> {
+        Some(self.dev_mtu.max(self.mtu))
     }
 
     fn pacing(&self) -> Pacing {

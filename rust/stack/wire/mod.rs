@@ -16,6 +16,19 @@
 
 pub mod checksum;
 
+/// Writes a field to the front of `out` and returns what is left; of a field that does not fit, nothing
+/// is written and nothing is left. Into a buffer of known length these are plain stores.
+#[inline]
+pub fn put<const N: usize>(out: &mut [u8], field: [u8; N]) -> &mut [u8] {
+    match out.split_first_chunk_mut::<N>() {
+        Some((slot, rest)) => {
+            *slot = field;
+            rest
+        }
+        None => &mut [],
+    }
+}
+
 pub mod ethernet;
 
 pub mod arp;

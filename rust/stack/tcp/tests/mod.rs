@@ -251,7 +251,10 @@ impl Pair {
                     let req = *req;
                     let parent = Sock::new();
                     self.listening = false;
-                    self.b.sock = Sock::from_request(&mut self.b.world, &req, &parent);
+                    self.b.sock = Sock::new();
+                    self.b
+                        .sock
+                        .open_request(&mut self.b.world, &req, &parent);
                     let _ = self.b.sock.v4_do_rcv(&mut self.b.world, skb, &seg);
                 }
                 listen::CheckReq::RetransmitSynAck => {
