@@ -268,8 +268,7 @@ pub(super) fn conn_request(
     let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);
     let synack = listen::synack(&mut req, now);
     let after = req.next_timeout(sysctl).unwrap_or(tcp::TIMEOUT_INIT);
-    let mini = insert(state, so, listener, req)?;
-    mini.mod_timer(jiffies(after));
+    insert(state, so, listener, req, Some(after))?;
     if let Some(skb) = synack {
         tcp_ipv4::send_by(state, &sender, &route, &id, skb);
     }
@@ -312,7 +311,7 @@ fn config<'a>(
     }
 }
 
-/// Puts a half-open connection where look-ups find it.
+/// Puts a half-open connection where look-ups find it; its timer first fires in `timeout`.
 ///
 /// Mirrors [`inet_csk_reqsk_queue_hash_add`](srctree/net/ipv4/inet_connection_sock.c)
 fn insert(
@@ -320,6 +319,7 @@ fn insert(
     so: &SockRef<Tcp>,
     listener: &Listener,
     req: Request,
+    timeout: Option<Duration>,
 ) -> Result<MiniRef<HalfOpen>, DropReason> {
     let name = inet_sock::name(state.net, &req.id);
     let port = req.id.sport;
@@ -329,12 +329,19 @@ fn insert(
     };
     let family = proto::family() as u16;
     let mini = MiniRef::new(&name, family, so.bound_dev_if(), half).ok_or(DropReason::Nomem)?;
+    // Whoever finds it waits for its lock: an ACK on another CPU may end it at once, and then there must be a
+    // place in the queue to be given back and a timer to be stopped.
+    let half = mini.lock();
     if !Tcp::table().insert_half_open(&mini, &name) {
         // Another CPU took the same segment.
         return Err(DropReason::TcpOldSequence);
     }
     state.add_user(port);
     listener.qlen.fetch_add(1, Ordering::Relaxed);
+    if let Some(timeout) = timeout {
+        mini.mod_timer(jiffies(timeout));
+    }
+    drop(half);
     Ok(mini)
 }
 
@@ -387,7 +394,7 @@ pub(super) fn check_cookie(
     if !request::security_conn_request(so, &skb) {
         return Checked::Drop(skb, DropReason::SecurityHook);
     }
-    let mini = match insert(state, so, listener, req) {
+    let mini = match insert(state, so, listener, req, None) {
         Ok(mini) => mini,
         Err(reason) => return Checked::Drop(skb, reason),
     };
