@@ -313,6 +313,20 @@ impl OptOut<'_> {
         Ok(())
     }
 
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when the user has too little room; he is told how much it must be. EFAULT.
+    pub fn put_all(&mut self, bytes: &[u8]) -> Result {
+        if usize::try_from(self.len()).map_or(true, |n| n < bytes.len()) {
+            // SAFETY: A live `sockopt_t`, ours for the call.
+            unsafe { (*self.opt.as_ptr()).optlen = bytes.len() as c_int };
+            return Err(EINVAL);
+        }
+        self.put_bytes(bytes)
+    }
+
     /// Writes a number: four bytes, or fewer if the user has no room for them.
     ///
     /// # Errors

@@ -623,6 +623,13 @@ impl SkBuff {
         }
     }
 
+    /// The linear bytes from the link's header on.
+    #[inline]
+    pub(crate) fn mac_header(&self) -> &[u8] {
+        // SAFETY: The buffer is live by the type invariant.
+        self.linear_from(unsafe { (*self.headers()).mac_header })
+    }
+
     /// The linear bytes from the network header on.
     #[inline]
     pub fn network_header(&self) -> &[u8] {

@@ -38,6 +38,10 @@ use crate::{
         ehash::Table,
         host_port::HostPort,
         inet::JIFFY_NS,
+        memory::{
+            Arc,
+            Array, //
+        },
         module_cell::ModuleCell,
         netns::Net,
         proto::{
@@ -99,6 +103,8 @@ pub(crate) struct Private {
     pub(super) binding: Option<Binding>,
     /// The host's port of the same number.
     pub(super) reserved: Option<HostPort>,
+    /// The headers of the SYN that began the connection (TCP_SAVED_SYN).
+    pub(super) saved_syn: Option<Arc<Array<u8>>>,
 }
 
 /// What may be read without the lock.
@@ -173,6 +179,7 @@ impl Protocol for Tcp {
             route: None,
             binding: None,
             reserved: None,
+            saved_syn: None,
         };
         p.tp.init(net.sysctl());
         p

@@ -35,6 +35,10 @@ use crate::{
             random_u32,
             JIFFY_NS, //
         },
+        memory::{
+            Arc,
+            Array, //
+        },
         minisock::{
             Mini,
             MiniCache,
@@ -74,7 +78,8 @@ use crate::{
                 self,
                 CheckReq,
                 ListenConfig,
-                Request, //
+                Request,
+                Retry, //
             },
             SeqNum, //
         },
@@ -95,6 +100,8 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 pub(crate) struct HalfOpen {
     listener: SockRef<Tcp>,
     pub(super) stage: Stage,
+    /// The headers of its SYN (TCP_SAVE_SYN).
+    saved_syn: Option<Arc<Array<u8>>>,
 }
 
 /// Small things are small: the limit for what stands for a connection that is not yet one.
@@ -133,9 +140,11 @@ impl MiniKind for HalfOpen {
             let listener = half.listener.hold();
             let again = match &mut half.stage {
                 Stage::Waiting(req) if is_listening(&listener) => {
-                    req.num_timeout = req.num_timeout.saturating_add(1);
-                    req.next_timeout(listener.net().sysctl())
-                        .map(|after| (after, req.id, listen::synack(req, now)))
+                    match req.on_timeout(listener.net().sysctl()) {
+                        Retry::Wait(after) => Some((after, req.id, None)),
+                        Retry::Resend(after) => Some((after, req.id, listen::synack(req, now))),
+                        Retry::GiveUp => None,
+                    }
                 }
                 _ => None,
             };
@@ -267,8 +276,7 @@ pub(super) fn conn_request(
     let isn = floor.map_or(isn, SeqNum::get);
     let mut req = listen::conn_request(&cfg, seg, id, isn, ts_offset, now);
     let synack = listen::synack(&mut req, now);
-    let after = req.next_timeout(sysctl).unwrap_or(tcp::TIMEOUT_INIT);
-    insert(state, so, listener, req, Some(after))?;
+    insert(state, so, listener, req, Some((skb, seg)))?;
     if let Some(skb) = synack {
         tcp_ipv4::send_by(state, &sender, &route, &id, skb);
     }
@@ -297,9 +305,10 @@ fn config<'a>(
     listener: &Listener,
     route: &Route,
 ) -> ListenConfig<'a> {
-    let (user_mss, window_clamp) = {
+    let (user_mss, window_clamp, defer_accept) = {
         let template = listener.template.lock();
-        (template.tp.user_mss(), template.tp.window_clamp())
+        let tp = &template.tp;
+        (tp.user_mss(), tp.window_clamp(), tp.defer_accept())
     };
     ListenConfig {
         sysctl: state.net.sysctl(),
@@ -308,10 +317,12 @@ fn config<'a>(
         window_clamp,
         mtu: route.adv_mtu(),
         user_mss,
+        defer_accept,
     }
 }
 
-/// Puts a half-open connection where look-ups find it; its timer first fires in `timeout`.
+/// Puts a half-open connection where look-ups find it. `syn` is what it answers, unless that is long gone: then
+/// the connection is made at once, and there is no timer.
 ///
 /// Mirrors [`inet_csk_reqsk_queue_hash_add`](srctree/net/ipv4/inet_connection_sock.c)
 fn insert(
@@ -319,13 +330,15 @@ fn insert(
     so: &SockRef<Tcp>,
     listener: &Listener,
     req: Request,
-    timeout: Option<Duration>,
+    syn: Option<(&Skb, &tcp::Segment)>,
 ) -> Result<MiniRef<HalfOpen>, DropReason> {
     let name = inet_sock::name(state.net, &req.id);
     let port = req.id.sport;
+    let timeout = req.timeout();
     let half = HalfOpen {
         listener: so.hold(),
         stage: Stage::Waiting(req),
+        saved_syn: syn.and_then(|(skb, seg)| record_syn(listener, skb, seg)),
     };
     let family = proto::family() as u16;
     let mini = MiniRef::new(&name, family, so.bound_dev_if(), half).ok_or(DropReason::Nomem)?;
@@ -338,11 +351,25 @@ fn insert(
     }
     state.add_user(port);
     listener.qlen.fetch_add(1, Ordering::Relaxed);
-    if let Some(timeout) = timeout {
+    if syn.is_some() {
         mini.mod_timer(jiffies(timeout));
     }
     drop(half);
     Ok(mini)
+}
+
+/// The headers of a SYN, if the user wants them; `None` also when there is no memory.
+///
+/// Mirrors [`tcp_reqsk_record_syn`](srctree/net/ipv4/tcp_input.c)
+fn record_syn(listener: &Listener, skb: &Skb, seg: &tcp::Segment) -> Option<Arc<Array<u8>>> {
+    let from = match listener.template.lock().tp.save_syn() {
+        0 => return None,
+        1 => skb.network_header(),
+        _ => skb.mac_header(),
+    };
+    let before = from.len().checked_sub(skb.transport_header().len())?;
+    let len = before.checked_add(usize::from(seg.doff))?;
+    Arc::try_new(Array::try_concat(&[from.get(..len)?]).ok()?).ok()
 }
 
 /// A segment for a listener that may be the answer to a SYN cookie. [`Checked::Again`] gives it back if
@@ -456,6 +483,7 @@ pub(super) fn check_req(
     };
     match verdict {
         CheckReq::Drop(reason) => return Checked::Drop(skb, reason),
+        CheckReq::Deferred => state.counts.event(Counter::TcpDeferAcceptDrop),
         CheckReq::RetransmitSynAck => {
             state.counts.event(Counter::TcpSynRetrans);
             reply(again);
@@ -531,7 +559,12 @@ fn establish(
     }
     mini.del_timer();
     left(so);
-    mini.lock().stage = Stage::Over;
+    let saved_syn = {
+        let mut half = mini.lock();
+        half.stage = Stage::Over;
+        half.saved_syn.take()
+    };
+    l.private().saved_syn = saved_syn;
     state.counts.event(Counter::PassiveOpens);
     child.security_conn_established(&skb);
     if let Err(child) = listener.push(so, mini, child.hold()) {

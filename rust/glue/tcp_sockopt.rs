@@ -47,6 +47,8 @@ fn number(name: c_int) -> Option<Opt> {
         bindings::TCP_WINDOW_CLAMP => Opt::WindowClamp,
         bindings::TCP_QUICKACK => Opt::QuickAck,
         bindings::TCP_USER_TIMEOUT => Opt::UserTimeout,
+        bindings::TCP_DEFER_ACCEPT => Opt::DeferAccept,
+        bindings::TCP_SAVE_SYN => Opt::SaveSyn,
         bindings::TCP_INQ => Opt::Inq,
         bindings::TCP_NOTSENT_LOWAT => Opt::NotsentLowat,
         bindings::TCP_THIN_LINEAR_TIMEOUTS => Opt::ThinLinearTimeouts,
@@ -64,6 +66,22 @@ const NAME_LEN: usize = 16;
 fn algorithm(so: &Sock<Tcp>) -> &'static str {
     let mut lock = UserLock::new(so);
     lock.private().tp.congestion()
+}
+
+/// Gives the user the headers of the SYN that began the connection, once; nothing if they were not kept.
+///
+/// # Errors
+///
+/// EINVAL when he has too little room for them, and how much it must be; EFAULT.
+fn saved_syn(so: &Sock<Tcp>, out: &mut OptOut<'_>) -> Result {
+    let mut lock = UserLock::new(so);
+    let saved = &mut lock.private().saved_syn;
+    let Some(bytes) = saved.as_deref() else {
+        return out.put_bytes(&[]);
+    };
+    out.put_all(bytes)?;
+    *saved = None;
+    Ok(())
 }
 
 /// Connections start from what their listener has now.
@@ -146,6 +164,9 @@ pub(super) fn get(so: &Sock<Tcp>, level: c_int, name: c_int, out: &mut OptOut<'_
             if name as u32 == bindings::TCP_CC_INFO {
                 // Only algorithms that measure have something to tell; `reno` and `cubic` do not.
                 return out.put_bytes(&[]);
+            }
+            if name as u32 == bindings::TCP_SAVED_SYN {
+                return saved_syn(so, out);
             }
             let opt = number(name).ok_or(ENOPROTOOPT)?;
             let value = {

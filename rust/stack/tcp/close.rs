@@ -257,6 +257,8 @@ impl Sock {
             keepalive_probes: self.keepalive_probes,
             syn_retries: self.syn_retries,
             user_timeout: self.user_timeout,
+            defer_accept: self.defer_accept,
+            save_syn: self.save_syn,
             recvmsg_inq: self.recvmsg_inq,
             thin_lto: self.thin_lto,
             notsent_lowat: self.notsent_lowat,
@@ -275,6 +277,16 @@ impl Sock {
     /// TCP_WINDOW_CLAMP, in bytes; 0 if it was not set.
     pub fn window_clamp(&self) -> u32 {
         self.window_clamp
+    }
+
+    /// TCP_DEFER_ACCEPT, in SYN-ACKs; 0 if it was not set.
+    pub fn defer_accept(&self) -> u8 {
+        self.defer_accept
+    }
+
+    /// TCP_SAVE_SYN.
+    pub fn save_syn(&self) -> u8 {
+        self.save_syn
     }
 
     /// TCP_MAXSEG as the user set it, in bytes; 0 if he did not.

@@ -125,7 +125,7 @@ pub fn conn_request(
 /// The last moment before `now` whose timestamp ends in the options.
 fn timestamp(req: &Request, now: Instant) -> Instant {
     let mut options = if req.wscale_ok {
-        u32::from(req.snd_wscale) & TS_WSCALE
+        u32::from(req.wscales.snd()) & TS_WSCALE
     } else {
         TS_WSCALE
     };

@@ -140,7 +140,7 @@ impl Sock {
         self.replace_ts_first(env, seg);
         self.init_mss(env);
         self.finish_connect(env);
-        if self.write_pending {
+        if self.write_pending || self.defer_accept != 0 {
             // The user's data will carry the ACK.
             self.ack.scheduled = true;
             self.ack.lrcvtime = now;

@@ -43,6 +43,28 @@ pub struct ListenConfig<'a> {
     pub mtu: u32,
     /// TCP_MAXSEG; 0 if not set.
     pub user_mss: u16,
+    /// TCP_DEFER_ACCEPT, in SYN-ACKs; 0 if not set.
+    pub defer_accept: u8,
+}
+
+/// The scales of both windows (RFC 7323, 2.2), each at most 14: a request has no byte to waste.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales(u8);
+
+impl Scales {
+    fn new(snd: u8, rcv: u8) -> Scales {
+        Scales(snd & 0xf | rcv << 4)
+    }
+
+    /// What the peer's windows are shifted by.
+    pub(super) fn snd(self) -> u8 {
+        self.0 & 0xf
+    }
+
+    /// What ours are.
+    fn rcv(self) -> u8 {
+        self.0 >> 4
+    }
 }
 
 /// A connection whose SYN we have answered (`struct tcp_request_sock`).
@@ -63,14 +85,28 @@ pub struct Request {
     last_oow_ack: u32,
     pub(super) mss: u16,
     advmss: u16,
-    pub(super) snd_wscale: u8,
-    rcv_wscale: u8,
+    pub(super) wscales: Scales,
     pub(super) wscale_ok: bool,
     pub(super) ts_ok: bool,
     pub(super) sack_ok: bool,
     pub(super) ecn_ok: bool,
-    /// SYN-ACKs sent again by the timer.
+    /// The peer's ACK was here, without data, and data are waited for.
+    acked: bool,
+    /// How often the timer has to fire before data are waited for no longer.
+    pub(super) defer_accept: u8,
+    /// How often the timer has fired.
     pub num_timeout: u8,
+}
+
+/// What the timer of a [`Request`] calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing: the peer is there, its data are waited for. The timer fires again after so long.
+    Wait(Duration),
+    /// Send the SYN-ACK again; the timer fires again after so long.
+    Resend(Duration),
+    /// Forget the request.
+    GiveUp,
 }
 
 /// What a segment for a [`Request`] calls for.
@@ -86,6 +122,8 @@ pub enum CheckReq {
     Kill(Option<Skb>, DropReason),
     /// The ACK is good, but something does not fit: send this reset and keep the request.
     Reset(Option<Skb>),
+    /// The handshake is over, but there is no connection before there are data: drop the segment.
+    Deferred,
     /// The handshake is over: make the child and give it this segment.
     Establish,
 }
@@ -144,12 +182,16 @@ pub fn conn_request(
         last_oow_ack: 0,
         mss,
         advmss,
-        snd_wscale: seg.opts.wscale.filter(|_| wscale_ok).unwrap_or(0),
-        rcv_wscale: initial.rcv_wscale,
+        wscales: Scales::new(
+            seg.opts.wscale.filter(|_| wscale_ok).unwrap_or(0),
+            initial.rcv_wscale,
+        ),
         wscale_ok,
         ts_ok,
         sack_ok: seg.opts.sack_perm && cfg.sysctl.tcp_sack() != 0,
         ecn_ok: ecn::requested(cfg.sysctl, seg),
+        acked: false,
+        defer_accept: cfg.defer_accept,
         num_timeout: 0,
     }
 }
@@ -162,7 +204,7 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
     let opts = OutOptions {
         mss: req.advmss,
         wscale: if req.wscale_ok {
-            Some(req.rcv_wscale)
+            Some(req.wscales.rcv())
         } else {
             None
         },
@@ -185,15 +227,29 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
 }
 
 impl Request {
-    /// When the SYN-ACK must be sent again; `None` when it was sent often enough and the request
-    /// must be forgotten.
+    /// After how long the timer fires next.
     ///
-    /// Mirrors [`reqsk_timer_handler`](srctree/net/ipv4/inet_connection_sock.c).
-    pub fn next_timeout(&self, sysctl: &Sysctl) -> Option<Duration> {
-        if self.num_timeout > sysctl.tcp_synack_retries() {
-            None
+    /// Mirrors [`tcp_reqsk_timeout`](srctree/include/net/tcp.h).
+    pub fn timeout(&self) -> Duration {
+        TIMEOUT_INIT.backoff(u32::from(self.num_timeout))
+    }
+
+    /// The timer has fired. A peer that has acknowledged the SYN-ACK is not asked again while its data are
+    /// waited for, but for the last time: its ACK then makes the connection.
+    ///
+    /// Mirrors [`reqsk_timer_handler`, `syn_ack_recalc`](srctree/net/ipv4/inet_connection_sock.c).
+    pub fn on_timeout(&mut self, sysctl: &Sysctl) -> Retry {
+        let deferred = |n: u8| self.acked && n < self.defer_accept;
+        let n = self.num_timeout;
+        if n >= sysctl.tcp_synack_retries() && !deferred(n) {
+            return Retry::GiveUp;
+        }
+        let resend = !deferred(n.saturating_add(1));
+        self.num_timeout = n.saturating_add(1);
+        if resend {
+            Retry::Resend(self.timeout())
         } else {
-            Some(TIMEOUT_INIT.backoff(u32::from(self.num_timeout)))
+            Retry::Wait(self.timeout())
         }
     }
 
@@ -223,7 +279,7 @@ impl Request {
             seq: self.isn.add(1),
             ack: self.rcv_nxt(),
             flags: Flags::ACK,
-            window: (self.rcv_wnd >> self.rcv_wscale).min(65_535) as u16,
+            window: (self.rcv_wnd >> self.wscales.rcv()).min(65_535) as u16,
             urg_ptr: 0,
         }
         .push(&mut skb, self.id, &opts)?;
@@ -302,6 +358,11 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
     if seg.opts.saw_tstamp && !seg.seq.after(start) {
         req.ts_recent = seg.opts.tsval;
     }
+    // A bare ACK while data are waited for: the peer is there, and will send it again with them.
+    if req.num_timeout < req.defer_accept && seg.end_seq == start {
+        req.acked = true;
+        return CheckReq::Deferred;
+    }
     CheckReq::Establish
 }
 
@@ -321,14 +382,18 @@ impl Sock {
         self.sack_ok = req.sack_ok;
         self.wscale_ok = req.wscale_ok;
         self.ecn = Ecn::new(req.ecn_ok);
-        self.snd_wscale = req.snd_wscale;
-        self.rcv_wscale = req.rcv_wscale;
+        self.snd_wscale = req.wscales.snd();
+        self.rcv_wscale = req.wscales.rcv();
         self.rcv_nxt = rcv_nxt;
         self.copied_seq = rcv_nxt;
         self.rcv_wup = rcv_nxt;
         self.rcv_wnd = req.rcv_wnd;
         self.rcv_ssthresh = req.rcv_wnd;
-        self.window_clamp = if req.wscale_ok { req.window_clamp } else { req.window_clamp.min(65_535) };
+        self.window_clamp = if req.wscale_ok {
+            req.window_clamp
+        } else {
+            req.window_clamp.min(65_535)
+        };
         self.rcv_mwnd_seq = rcv_nxt.add(req.rcv_wnd);
         self.ts_recent = req.ts_recent;
         self.ts_recent_stamp = now;
@@ -355,6 +420,8 @@ impl Sock {
         self.rto_min = parent.rto_min;
         self.rto_max = parent.rto_max;
         self.user_timeout = parent.user_timeout;
+        self.defer_accept = parent.defer_accept;
+        self.save_syn = parent.save_syn;
         self.recvmsg_inq = parent.recvmsg_inq;
         self.thin_lto = parent.thin_lto;
         self.notsent_lowat = parent.notsent_lowat;
@@ -362,7 +429,11 @@ impl Sock {
         self.scaling_ratio = parent.scaling_ratio;
         self.linger2 = parent.linger2;
         self.no_fin_wait2 = parent.no_fin_wait2;
-        self.cong = if parent.ca_setsockopt { parent.cong } else { Algorithm::of_namespace(env.sysctl()) };
+        self.cong = if parent.ca_setsockopt {
+            parent.cong
+        } else {
+            Algorithm::of_namespace(env.sysctl())
+        };
         self.ca_setsockopt = parent.ca_setsockopt;
         self.ack.lrcvtime = now;
         self.init_mss(env);

@@ -341,6 +341,10 @@ pub struct Sock {
     pub(super) linger2: Duration,
     /// The user said so with TCP_LINGER2 < 0: no FIN_WAIT_2 at all.
     pub(super) no_fin_wait2: bool,
+    /// TCP_DEFER_ACCEPT, in SYN-ACKs: a handshake without data is not over before so many were sent.
+    pub(super) defer_accept: u8,
+    /// TCP_SAVE_SYN.
+    pub(super) save_syn: u8,
     /// TCP_INQ.
     pub(super) recvmsg_inq: bool,
     /// TCP_THIN_LINEAR_TIMEOUTS.
@@ -510,6 +514,8 @@ impl Sock {
             user_timeout: Duration::ZERO,
             linger2: Duration::ZERO,
             no_fin_wait2: false,
+            defer_accept: 0,
+            save_syn: 0,
             recvmsg_inq: false,
             thin_lto: false,
             notsent_lowat: 0,

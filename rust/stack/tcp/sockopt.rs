@@ -50,6 +50,10 @@ pub enum Opt {
     QuickAck,
     /// TCP_USER_TIMEOUT, in milliseconds.
     UserTimeout,
+    /// TCP_DEFER_ACCEPT, in seconds.
+    DeferAccept,
+    /// TCP_SAVE_SYN: keep the headers of SYNs, from the network header on (1) or the link's (2).
+    SaveSyn,
     /// TCP_INQ: recvmsg tells what is left.
     Inq,
     /// TCP_NOTSENT_LOWAT, in bytes.
@@ -142,6 +146,13 @@ impl Sock {
             }
             Opt::WindowClamp => self.set_window_clamp(val)?,
             Opt::QuickAck => self.set_quickack(env, val),
+            Opt::DeferAccept => self.defer_accept = secs_to_retrans(val),
+            Opt::SaveSyn => {
+                if !(0..=2).contains(&val) {
+                    return Err(Errno::EINVAL);
+                }
+                self.save_syn = val as u8;
+            }
             Opt::Inq => {
                 if !(0..=1).contains(&val) {
                     return Err(Errno::EINVAL);
@@ -241,6 +252,8 @@ impl Sock {
                     secs(self.linger2)
                 }
             }
+            Opt::DeferAccept => retrans_to_secs(self.defer_accept),
+            Opt::SaveSyn => i32::from(self.save_syn),
             Opt::Inq => i32::from(self.recvmsg_inq),
             Opt::NotsentLowat => self.notsent_lowat as i32,
             Opt::ThinLinearTimeouts => i32::from(self.thin_lto),
@@ -254,7 +267,61 @@ impl Sock {
     }
 }
 
+/// The times from one SYN-ACK to the next, in seconds.
+fn synack_periods() -> impl Iterator<Item = i32> {
+    let (first, max) = (super::TIMEOUT_INIT.as_secs(), super::RTO_MAX.as_secs());
+    core::iter::successors(Some(first), move |t| Some(t.saturating_mul(2).min(max)))
+        .map(|t| t as i32)
+}
+
+/// How many SYN-ACKs are sent in that many seconds.
+///
+/// Mirrors [`secs_to_retrans`](srctree/net/ipv4/tcp.c).
+fn secs_to_retrans(secs: i32) -> u8 {
+    let mut left = secs;
+    let mut sent = 0u8;
+    for period in synack_periods().take(usize::from(u8::MAX)) {
+        if left <= 0 {
+            break;
+        }
+        left = left.saturating_sub(period);
+        sent = sent.saturating_add(1);
+    }
+    sent
+}
+
+/// How long it takes to send that many, in seconds.
+///
+/// Mirrors [`retrans_to_secs`](srctree/net/ipv4/tcp.c).
+fn retrans_to_secs(sent: u8) -> i32 {
+    synack_periods()
+        .take(usize::from(sent))
+        .fold(0, i32::saturating_add)
+}
+
 /// The smallest TCP_MAXSEG (`TCP_MIN_MSS`).
 const MIN_MSS: i32 = 88;
 /// The largest TCP_MAXSEG (`MAX_TCP_WINDOW`).
 const MAX_MSEG: i32 = 32_767;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secs_to_retrans__and_back() {
+        // 1 + 2 + 4 + 8 s.
+        for (secs, sent, back) in [
+            (-1, 0, 0),
+            (0, 0, 0),
+            (1, 1, 1),
+            (2, 2, 3),
+            (3, 2, 3),
+            (10, 4, 15),
+        ] {
+            assert_eq!(secs_to_retrans(secs), sent, "{secs} s");
+            assert_eq!(retrans_to_secs(sent), back, "{secs} s");
+        }
+        assert_eq!(secs_to_retrans(i32::MAX), u8::MAX);
+    }
+}

@@ -25,7 +25,8 @@ use crate::stack::tcp::listen::{
     synack,
     CheckReq,
     ListenConfig,
-    Request, //
+    Request,
+    Retry, //
 };
 use crate::stack::tcp::{
     send_reset,
@@ -330,14 +331,13 @@ impl FakeHost {
             window_clamp: 0,
             mtu: self.mtu,
             user_mss: 0,
+            defer_accept: 0,
         };
         let ts_offset = self.rng.next_u32();
         let mut req = conn_request(&cfg, seg, id, isn, ts_offset, self.now);
         let skb = synack(&mut req, self.now).ok_or(DropReason::Nomem)?;
         self.transmit(id, skb);
-        let at = self
-            .now
-            .plus(req.next_timeout(&self.sysctl).expect("a first timeout"));
+        let at = self.now.plus(req.timeout());
         self.requests.insert(id, (req, at));
         Ok(())
     }
@@ -350,6 +350,7 @@ impl FakeHost {
         };
         match check_req(req, seg, &self.sysctl, self.now) {
             CheckReq::Drop(reason) => return Err(reason),
+            CheckReq::Deferred => {}
             CheckReq::RetransmitSynAck => {
                 if let Some(skb) = synack(req, self.now) {
                     self.transmit(id, skb);
@@ -493,15 +494,15 @@ impl FakeHost {
             let Some((req, at)) = self.requests.get_mut(&id) else {
                 continue;
             };
-            req.num_timeout += 1;
-            match req.next_timeout(&self.sysctl) {
-                Some(timeout) => {
+            match req.on_timeout(&self.sysctl) {
+                Retry::Wait(timeout) => *at = now.plus(timeout),
+                Retry::Resend(timeout) => {
                     *at = now.plus(timeout);
                     if let Some(skb) = synack(req, now) {
                         self.transmit(id, skb);
                     }
                 }
-                None => {
+                Retry::GiveUp => {
                     self.requests.remove(&id);
                 }
             }

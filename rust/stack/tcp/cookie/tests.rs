@@ -17,6 +17,7 @@ fn cfg(sysctl: &Sysctl) -> ListenConfig<'_> {
         window_clamp: 0,
         mtu: 9000,
         user_mss: 0,
+        defer_accept: 0,
     }
 }
 
@@ -94,7 +95,7 @@ fn check__options_come_back() {
                     .expect("a good cookie");
                 assert_eq!(req.mss, kept);
                 assert_eq!(req.wscale_ok, wscale.is_some());
-                assert_eq!(req.snd_wscale, wscale.unwrap_or(0));
+                assert_eq!(req.wscales.snd(), wscale.unwrap_or(0));
                 assert_eq!(req.ecn_ok, flags == ecn);
                 assert!(req.ts_ok && req.sack_ok);
                 assert_eq!(req.ts_recent, 110);

@@ -240,6 +240,7 @@ impl Pair {
                     window_clamp: 0,
                     mtu: self.b.world.mtu,
                     user_mss: 0,
+                    defer_accept: 0,
                 };
                 let id = client_id().reversed();
                 let mut req = listen::conn_request(&cfg, &seg, id, 0xffff_f000, 77, now);
@@ -252,9 +253,7 @@ impl Pair {
                     let parent = Sock::new();
                     self.listening = false;
                     self.b.sock = Sock::new();
-                    self.b
-                        .sock
-                        .open_request(&mut self.b.world, &req, &parent);
+                    self.b.sock.open_request(&mut self.b.world, &req, &parent);
                     let _ = self.b.sock.v4_do_rcv(&mut self.b.world, skb, &seg);
                 }
                 listen::CheckReq::RetransmitSynAck => {

@@ -506,6 +506,7 @@ fn request() -> (listen::Request, Instant) {
         window_clamp: 0,
         mtu: 1500,
         user_mss: 0,
+        defer_accept: 0,
     };
     let mut req = listen::conn_request(&cfg, &syn(), client_id(), ISS, 0, now);
     listen::synack(&mut req, now).expect("memory");
@@ -576,12 +577,48 @@ fn listen__half_open_and_resets() {
 fn listen__syn_ack_is_sent_six_times() {
     let (mut req, _) = request();
     let mut waited = 0;
-    while let Some(t) = req.next_timeout(&Sysctl::default()) {
+    waited += req.timeout().as_secs();
+    while let listen::Retry::Resend(t) = req.on_timeout(&Sysctl::default()) {
         waited += t.as_secs();
-        req.num_timeout += 1;
     }
     // tcp_synack_retries = 5: 1 + 2 + 4 + 8 + 16 + 32 s.
-    assert_eq!((req.num_timeout, waited), (6, 63));
+    assert_eq!((req.num_timeout, waited), (5, 63));
+}
+
+#[test]
+fn listen__deferred_until_there_are_data() {
+    let (mut req, now) = request();
+    req.defer_accept = 3;
+    let sysctl = Sysctl::default();
+    let seg = |len: usize| {
+        parse(&Seg {
+            seq: IRS + 1,
+            ack: ISS + 1,
+            data: &[7; 8][..len],
+            ..Seg::new("A")
+        })
+    };
+    // Nobody has answered yet: the SYN-ACK is sent again.
+    assert!(matches!(req.on_timeout(&sysctl), listen::Retry::Resend(_)));
+    for _ in 0..2 {
+        assert!(matches!(
+            listen::check_req(&mut req, &seg(0), &sysctl, now),
+            listen::CheckReq::Deferred
+        ));
+    }
+    // Now the peer is known to be there.
+    assert!(matches!(req.on_timeout(&sysctl), listen::Retry::Wait(_)));
+    let mut with_data = req;
+    assert!(matches!(
+        listen::check_req(&mut with_data, &seg(1), &sysctl, now),
+        listen::CheckReq::Establish
+    ));
+    // The time is over: the peer is asked once more, and its ACK is enough.
+    assert!(matches!(req.on_timeout(&sysctl), listen::Retry::Resend(_)));
+    assert!(matches!(
+        listen::check_req(&mut req, &seg(0), &sysctl, now),
+        listen::CheckReq::Establish
+    ));
 }
 
 #[test]

@@ -171,7 +171,7 @@ pub const TABLE: &[Row] = rows! {
     TCP 6 "TCP_KEEPCNT" Tcp int!(3), Set::Ok, Get::Is(3), Done, "";
     TCP 7 "TCP_SYNCNT" Tcp int!(3), Set::Ok, Get::Is(3), Done, "";
     TCP 8 "TCP_LINGER2" Tcp int!(10), Set::Ok, Get::Is(10), Done, "";
-    TCP 9 "TCP_DEFER_ACCEPT" Tcp int!(10), Set::Ok, Get::Ok, Refused(c::ENOPROTOOPT), "";
+    TCP 9 "TCP_DEFER_ACCEPT" Tcp int!(10), Set::Ok, Get::Ok, Done, "";
     TCP 10 "TCP_WINDOW_CLAMP" Tcp int!(20000), Set::Ok, Get::Is(20000), Done, "";
     TCP 11 "TCP_INFO" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Done, "";
     TCP 12 "TCP_QUICKACK" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
@@ -188,8 +188,8 @@ pub const TABLE: &[Row] = rows! {
     TCP 24 "TCP_TIMESTAMP" Tcp int!(5), Set::Err(c::EPERM), Get::Ok, Refused(c::ENOPROTOOPT), "";
     TCP 25 "TCP_NOTSENT_LOWAT" Tcp int!(5000), Set::Ok, Get::Is(5000), Done, "";
     TCP 26 "TCP_CC_INFO" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Done, "";
-    TCP 27 "TCP_SAVE_SYN" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
-    TCP 28 "TCP_SAVED_SYN" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
+    TCP 27 "TCP_SAVE_SYN" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
+    TCP 28 "TCP_SAVED_SYN" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Done, "";
     TCP 29 "TCP_REPAIR_WINDOW" Tcp int!(0), Set::Err(c::EPERM), Get::Err(c::EINVAL), Refused(c::ENOPROTOOPT), "";
     TCP 30 "TCP_FASTOPEN_CONNECT" Tcp int!(1), Set::Ok, Get::Is(1), Refused(c::ENOPROTOOPT), "";
     TCP 31 "TCP_ULP" Tcp &[110, 111, 115, 117, 99, 104], Set::Err(c::ENOENT), Get::Ok, Refused(c::ENOPROTOOPT), "";
