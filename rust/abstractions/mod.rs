@@ -38,6 +38,7 @@ pub(crate) mod rcu;
 pub(crate) mod request;
 pub(crate) mod route_config;
 pub(crate) mod rtx_queue;
+pub(crate) mod rx_stamp;
 pub(crate) mod sk;
 pub(crate) mod skb_meta;
 pub(crate) mod skb_queue;

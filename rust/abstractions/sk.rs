@@ -66,6 +66,12 @@ pub mod flag {
     pub const USE_WRITE_QUEUE: u32 = crate::bindings::sock_flags_SOCK_USE_WRITE_QUEUE;
     /// `SO_OOBINLINE`.
     pub const URGINLINE: u32 = crate::bindings::sock_flags_SOCK_URGINLINE;
+    /// `SO_TIMESTAMP`, `SO_TIMESTAMPNS`.
+    pub const RCVTSTAMP: u32 = crate::bindings::sock_flags_SOCK_RCVTSTAMP;
+    /// `SO_TIMESTAMPNS`.
+    pub const RCVTSTAMPNS: u32 = crate::bindings::sock_flags_SOCK_RCVTSTAMPNS;
+    /// Time stamps are told in 64 bits (`SO_TIMESTAMP_NEW` and the like).
+    pub const TSTAMP_NEW: u32 = crate::bindings::sock_flags_SOCK_TSTAMP_NEW;
     /// `SO_DONTROUTE`.
     pub const LOCALROUTE: u32 = crate::bindings::sock_flags_SOCK_LOCALROUTE;
 }

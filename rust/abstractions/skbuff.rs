@@ -831,6 +831,7 @@ impl SkBuff {
     pub fn try_coalesce(&mut self, from: Skb) -> Result<usize, Skb> {
         let mut stolen = false;
         let mut delta: i32 = 0;
+        let stamp = from.rx_stamp();
         // SAFETY: Both are live and exclusively ours.
         let done = unsafe {
             bindings::skb_try_coalesce(self.as_ptr(), from.as_ptr(), &mut stolen, &mut delta)
@@ -838,6 +839,7 @@ impl SkBuff {
         if !done {
             return Err(from);
         }
+        self.join_rx_stamp(stamp);
         // SAFETY: `stolen` says how much of `from` is left to be freed; our reference ends here.
         unsafe { bindings::kfree_skb_partial(from.into_raw(), stolen) };
         Ok(delta.max(0) as usize)

@@ -28,6 +28,7 @@ use crate::{
             MsgIter, //
         },
         proto::Protocol as _,
+        rx_stamp::RxStamp,
         skbuff::{
             SkBuff,
             Skb, //
@@ -82,6 +83,8 @@ pub(crate) struct TcpEnv<'a> {
     binding: &'a mut Option<Binding>,
     now: Instant,
     wake: u8,
+    /// When the data were received that were last given to the user.
+    rx_stamp: RxStamp,
 }
 
 impl<'a> TcpEnv<'a> {
@@ -98,7 +101,14 @@ impl<'a> TcpEnv<'a> {
             binding,
             now,
             wake: 0,
+            rx_stamp: RxStamp::default(),
         }
+    }
+
+    /// When the data were received that this entry gave to the user, if he wants to know.
+    #[inline]
+    pub(super) fn rx_stamp(&self) -> RxStamp {
+        self.rx_stamp
     }
 
     /// The stack has returned: does the wake-ups that it asked for.
@@ -282,6 +292,9 @@ impl Env for TcpEnv<'_> {
         msg: &mut MsgIter<'_>,
         len: usize,
     ) -> Result<(), Fault> {
+        if self.sk.wants_rx_stamp() {
+            self.rx_stamp = skb.rx_stamp();
+        }
         msg.copy_datagram(skb, offset, len)
     }
 

@@ -22,6 +22,7 @@ use crate::{
             OptIn,
             OptOut, //
         },
+        rx_stamp::RxStamp,
         sock::{
             flag,
             Sock,
@@ -399,7 +400,11 @@ fn recv(lock: &mut UserLock<'_, Tcp>, msg: &mut Msg<'_>, len: usize, flags: u32)
         trunc: flags & bindings::MSG_TRUNC != 0,
     };
     let mut st = RecvState::new(target);
-    let n = recv_loop(lock, msg, len, how, &mut st, &mut timeo)?;
+    let mut stamp = RxStamp::default();
+    let n = recv_loop(lock, msg, len, how, &mut st, &mut timeo, &mut stamp)?;
+    if stamp != RxStamp::default() {
+        msg.put_rx_stamp(so, stamp);
+    }
     if lock.private().tp.inq_wanted() {
         let inq = glue_tcp::look(lock, |tp, env| tp.inq_hint(env));
         msg.put_cmsg(bindings::SOL_TCP, bindings::TCP_CM_INQ, &inq.to_ne_bytes());
@@ -414,6 +419,7 @@ fn recv_loop(
     how: RecvFlags,
     st: &mut RecvState,
     timeo: &mut isize,
+    stamp: &mut RxStamp,
 ) -> Result<usize> {
     let so = lock.sock();
     loop {
@@ -421,7 +427,11 @@ fn recv_loop(
         let step = match glue_tcp::look(lock, |tp, env| tp.recv_idle(env, len, st)) {
             Some(step) => step,
             None => glue_tcp::enter(lock, |tp, env| {
-                tp.recvmsg(env, &mut msg.iter(), len, how, st)
+                let step = tp.recvmsg(env, &mut msg.iter(), len, how, st);
+                if env.rx_stamp() != RxStamp::default() {
+                    *stamp = env.rx_stamp();
+                }
+                step
             }),
         };
         if st.copied != 0 {
