@@ -54,6 +54,9 @@ struct Args {
     /// Connections for weighing memory; 0 leaves it out.
     #[arg(long, default_value_t = 10_000)]
     sockets: usize,
+    /// Leave AF_INET out: for scripts/profile.
+    #[arg(long)]
+    alone: bool,
     /// Throughput over two e1000s in real time instead: not for an ICOUNT guest.
     #[arg(long)]
     nic: bool,
@@ -153,7 +156,7 @@ fn measure(args: &Args) -> Result<Figures> {
         .collect();
 
     quiesce()?;
-    let fresh = subject.is_rustnet() && !module::loaded("rustnet");
+    let fresh = subject.is_rustnet() && !module::loaded("rustnet") && !args.alone;
     if fresh {
         for row in &mut rows {
             step(&format!("{} inet, before the module", row.op.name()));
@@ -163,7 +166,7 @@ fn measure(args: &Args) -> Result<Figures> {
         }
         module::insmod(&args.module)?;
         quiesce()?;
-    } else if subject.is_rustnet() {
+    } else if subject.is_rustnet() && !args.alone {
         eprintln!("rustnet-bench: the module is loaded already, so the host tax is not measured");
     }
 
@@ -184,10 +187,12 @@ fn measure(args: &Args) -> Result<Figures> {
         step(&format!("{} inet and {subject} in turn", row.op.name()));
         let (mut inet, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..args.runs_of(row.op) {
-            inet.push(row.op.measure(&lab, Family::INET, effort)?);
+            if !args.alone {
+                inet.push(row.op.measure(&lab, Family::INET, effort)?);
+            }
             ours.push(row.op.measure(&lab, subject, effort)?);
         }
-        row.inet = Some(median(inet));
+        row.inet = (!args.alone).then(|| median(inet));
         row.subject = Some(median(ours));
     }
     drop(presence);
