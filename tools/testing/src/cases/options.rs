@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The table of options against the kernel, and what some of them do.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use anyhow::Result;
 use netlab::c;
@@ -41,6 +43,16 @@ pub const CASES: &[Case] = &[
     Case::two(G, "SO_ATTACH_FILTER_drops_what_it_refuses", filter),
     Case::two(G, "SO_REUSEPORT_shares_a_port", reuseport),
     Case::one(G, "TCP_options_on_UDP", tcp_on_udp),
+    Case::two(
+        G,
+        "TCP_DEFER_ACCEPT_no_connection_before_its_data",
+        defer_accept,
+    ),
+    Case::two(
+        G,
+        "TCP_SAVE_SYN_keeps_the_headers_for_one_reading",
+        save_syn,
+    ),
 ];
 
 fn try_row(ctx: &Ctx, row: &Row) -> Result<Option<String>> {
@@ -266,11 +278,7 @@ fn reuseport(ctx: &Ctx) -> Result<()> {
     }
     let mut shares = [0; 2];
     for (share, l) in shares.iter_mut().zip([&one, &two]) {
-        while l
-            .poll(c::POLLIN, std::time::Duration::from_millis(50))
-            .sys("poll")?
-            != 0
-        {
+        while l.poll(c::POLLIN, Duration::from_millis(50)).sys("poll")? != 0 {
             l.accept().sys("accept")?;
             *share += 1;
         }
@@ -298,5 +306,87 @@ fn tcp_on_udp(ctx: &Ctx) -> Result<()> {
         "TCP_INFO",
         u.getsockopt(c::IPPROTO_TCP, c::TCP_INFO, 100),
         c::EOPNOTSUPP,
+    )
+}
+
+fn defer_accept(ctx: &Ctx) -> Result<()> {
+    let (l, addr) = ctx.listener(4)?;
+    l.set(c::IPPROTO_TCP, c::TCP_DEFER_ACCEPT, 20)
+        .sys("TCP_DEFER_ACCEPT")?;
+    // 1 + 2 + 4 + 8 + 16 s: told is how long so many SYN-ACKs take.
+    let secs = l.get(c::IPPROTO_TCP, c::TCP_DEFER_ACCEPT);
+    check_eq!(
+        secs.sys("TCP_DEFER_ACCEPT")?,
+        31,
+        "TCP_DEFER_ACCEPT read back"
+    );
+    let silent = ctx.tcp()?;
+    silent.connect(addr).sys("connect")?;
+    let talker = ctx.tcp()?;
+    talker.connect(addr).sys("connect")?;
+    let patience = Duration::from_millis(100);
+    check_eq!(
+        l.poll(c::POLLIN, patience).sys("poll")?,
+        0,
+        "events of the listener before there are data"
+    );
+    talker.send_all(b"data").sys("send")?;
+    l.await_events(c::POLLIN).sys("poll")?;
+    let (server, from) = l.accept4(0).sys("accept")?;
+    check_eq!(from, talker.local().sys("name")?, "who was accepted");
+    let mut buf = [0; 9];
+    let n = server.recv(&mut buf, c::MSG_DONTWAIT).sys("recv")?;
+    check_eq!(&buf[..n], b"data", "what is there at once");
+    check_eq!(
+        l.poll(c::POLLIN, patience).sys("poll")?,
+        0,
+        "events of the listener while the other client is silent"
+    );
+    Ok(())
+}
+
+fn save_syn(ctx: &Ctx) -> Result<()> {
+    let get = |s: &Sock, room| s.getsockopt(c::IPPROTO_TCP, c::TCP_SAVED_SYN, room);
+    let (l, addr) = ctx.listener(4)?;
+    let (_client, server) = ctx.connect_to(&l, addr)?;
+    check_eq!(
+        get(&server, 200).sys("TCP_SAVED_SYN")?.len(),
+        0,
+        "bytes saved unasked"
+    );
+    for (mode, link) in [(1, 0), (2, 14)] {
+        l.set(c::IPPROTO_TCP, c::TCP_SAVE_SYN, mode)
+            .sys("TCP_SAVE_SYN")?;
+        let (client, server) = ctx.connect_to(&l, addr)?;
+        want_errno("TCP_SAVED_SYN in 10 bytes", get(&server, 10), c::EINVAL)?;
+        let syn = get(&server, 200).sys("TCP_SAVED_SYN")?;
+        check!(syn.len() >= link + 44, "{} bytes of headers", syn.len());
+        let (ip, tcp) = syn[link..].split_at(20);
+        check_eq!((ip[0], ip[9]), (0x45, 6), "version, length and protocol");
+        check_eq!(
+            usize::from(tcp[12] >> 4) * 4,
+            tcp.len(),
+            "length of the TCP header"
+        );
+        check_eq!(tcp[13] & 0x17, 2, "RST, SYN, ACK, FIN: flags");
+        let port = client.local().sys("name")?.port();
+        check_eq!(u16::from_be_bytes([tcp[0], tcp[1]]), port, "source port");
+        check_eq!(
+            get(&server, 200).sys("TCP_SAVED_SYN")?.len(),
+            0,
+            "bytes read once more"
+        );
+        // The child has the listener's setting, but no SYN of its own to come.
+        let inherited = server.get(c::IPPROTO_TCP, c::TCP_SAVE_SYN);
+        check_eq!(
+            inherited.sys("TCP_SAVE_SYN")?,
+            mode,
+            "TCP_SAVE_SYN inherited"
+        );
+    }
+    want_errno(
+        "TCP_SAVE_SYN 3",
+        l.set(c::IPPROTO_TCP, c::TCP_SAVE_SYN, 3),
+        c::EINVAL,
     )
 }
