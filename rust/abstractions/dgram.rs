@@ -8,6 +8,8 @@ use super::{
         Fault,
         MsgIter, //
     },
+    skb_meta::PACKET_LOOPBACK,
+    skb_queue::SkbQueue,
     skbuff::{
         SkBuff,
         Skb,
@@ -137,14 +139,31 @@ impl Sk {
     ///
     /// Mirrors [`ip_make_skb`](srctree/net/ipv4/ip_output.c)
     pub fn make_skb(&self, msg: &mut MsgIter<'_>, len: usize, noblock: bool) -> Result<Skb> {
+        self.make_skb_with_room(msg, len, 0, noblock)
+    }
+
+    /// As [`Sk::make_skb`], with `room` bytes behind the headers in one piece even if `len` is less: for
+    /// [`Sk::append_data`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sk::make_skb`].
+    pub fn make_skb_with_room(
+        &self,
+        msg: &mut MsgIter<'_>,
+        len: usize,
+        room: usize,
+        noblock: bool,
+    ) -> Result<Skb> {
         let linear = len.min(LINEAR);
         let data_len = len.wrapping_sub(linear);
+        let header_len = MAX_HEADER.wrapping_add(linear.max(room));
         let mut err: c_int = 0;
         // SAFETY: A live socket, process context.
         let raw = unsafe {
             bindings::sock_alloc_send_pskb(
                 self.as_ptr(),
-                MAX_HEADER.wrapping_add(linear) as _,
+                header_len as _,
                 data_len as _,
                 c_int::from(noblock),
                 &mut err,
@@ -180,6 +199,88 @@ impl Sk {
             }
         }
         Ok(skb)
+    }
+}
+
+impl Skb {
+    /// Puts `packets`, whose data are bytes of the user's and nothing else, behind this one's data as its
+    /// fragment list. They stay charged to the socket as a whole.
+    ///
+    /// Mirrors [`__ip_make_skb`](srctree/net/ipv4/ip_output.c)
+    pub fn join(&mut self, packets: &mut SkbQueue) {
+        let head = self.as_ptr();
+        // SAFETY: All are exclusively ours and charged to the same socket by the same destructor, which gives
+        // back the true size of the packet that it is called for: the first, from now on, for all. It has no
+        // list yet: only packets that were just made come here.
+        unsafe {
+            let mut link = &raw mut (*self.shinfo()).frag_list;
+            while let Some(next) = packets.pop_front() {
+                let p = next.into_raw();
+                *link = p;
+                link = &raw mut (*p).__bindgen_anon_1.__bindgen_anon_1.next;
+                *link = core::ptr::null_mut();
+                (*head).len = (*head).len.wrapping_add((*p).len);
+                (*head).data_len = (*head).data_len.wrapping_add((*p).len);
+                (*head).truesize = (*head).truesize.wrapping_add((*p).truesize);
+                (*p).__bindgen_anon_3.__bindgen_anon_1.destructor = None;
+                (*p).sk = core::ptr::null_mut();
+            }
+        }
+    }
+
+    /// Cuts a datagram that stands for several ([`SkBuff::gso_size`]), whose data begin with the IP header, into
+    /// those. Softirq.
+    ///
+    /// # Errors
+    ///
+    /// Gives the packet back when there is no memory, or when it is not what it says.
+    ///
+    /// Mirrors [`udp_rcv_segment`](srctree/include/net/udp.h)
+    pub fn udp_segments(mut self) -> Result<Segments, Skb> {
+        const FEATURES: u64 = bindings::NETIF_F_SG as u64 | bindings::NETIF_F_IP_CSUM as u64;
+        // Looped back, its sum was said to be good; but it is still to be made for each.
+        if self.pkt_type() == PACKET_LOOPBACK {
+            self.set_csum_still_partial();
+        }
+        // SAFETY: Exclusively ours. The function makes new packets and leaves this one as it is, but for where
+        // its link header is said to be.
+        let segs = unsafe { bindings::__skb_gso_segment(self.as_ptr(), FEATURES, false) };
+        // `IS_ERR_OR_NULL`.
+        const MAX_ERRNO: usize = 4095;
+        if segs.is_null() || segs.addr() >= MAX_ERRNO.wrapping_neg() {
+            return Err(self);
+        }
+        self.consume();
+        Ok(Segments(segs))
+    }
+}
+
+/// What one packet was cut into, in order.
+///
+/// # Invariants
+///
+/// The pointer is null or to the first of a list of packets that are exclusively ours, linked by `next`.
+pub struct Segments(*mut bindings::sk_buff);
+
+impl Iterator for Segments {
+    type Item = Skb;
+
+    /// The next one, whose data begin with the IP header.
+    fn next(&mut self) -> Option<Skb> {
+        let p = NonNull::new(self.0)?.as_ptr();
+        // SAFETY: By the type invariant, which holds of the rest, too.
+        unsafe {
+            let link = &raw mut (*p).__bindgen_anon_1.__bindgen_anon_1.next;
+            self.0 = *link;
+            *link = core::ptr::null_mut();
+            Some(Skb::from_raw(p))
+        }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 

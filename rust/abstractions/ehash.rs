@@ -113,6 +113,11 @@ impl Candidate<'_> {
         self.0.bound_dev_if()
     }
 
+    /// See [`Sk::mc_sf_allow`].
+    pub fn mc_sf_allow(&self, daddr: u32, saddr: u32, dif: i32) -> bool {
+        self.0.mc_sf_allow(daddr, saddr, dif)
+    }
+
     /// Whether it shares its port as one of a group (`SO_REUSEPORT`).
     #[inline]
     pub fn reuseport(&self) -> bool {
@@ -544,36 +549,40 @@ impl<P: Protocol> Table<P> {
         true
     }
 
-    /// The `nth` socket in the bound part of those that `wants`, with a reference. For packets that go to
-    /// several: it walks the chain anew each time.
-    pub fn nth_bound(
+    /// Fills `to` with references to sockets in the bound part that `wants`, after the first `skip` of them, and
+    /// says how many it found. For packets that go to several: who needs more than there is room for asks
+    /// again, and the chain is walked anew.
+    pub fn some_bound(
         &self,
         hash: u32,
-        nth: usize,
+        skip: usize,
+        to: &mut [Option<SockRef<P>>],
         wants: impl Fn(&Candidate<'_>) -> bool,
-    ) -> Option<SockRef<P>> {
-        let chains = &self.chains()?.1;
+    ) -> usize {
+        let Some((_, chains)) = self.chains() else {
+            return 0;
+        };
         let _lock = chains.lock(hash).lock();
         let mut n = chains.head(hash).load(Ordering::Relaxed);
-        let mut i = 0usize;
-        while !is_mark(n) {
+        let (mut left, mut found) = (skip, 0usize);
+        while !is_mark(n) && found < to.len() {
             let c = common_of(n);
-            // SAFETY: The chain's lock is held: everything in it is a socket, and alive.
+            // SAFETY: The chain's lock is held: everything in it is a socket, and alive by the table's reference.
             unsafe {
                 if wants(&Candidate(Sk::from_raw(c.cast()))) {
-                    if i == nth {
-                        return if try_hold(c) {
-                            Some(SockRef::from_raw(NonNull::new_unchecked(c.cast())))
-                        } else {
-                            None
-                        };
+                    if left != 0 {
+                        left -= 1;
+                    } else if try_hold(c) {
+                        if let Some(place) = to.get_mut(found) {
+                            *place = Some(SockRef::from_raw(NonNull::new_unchecked(c.cast())));
+                        }
+                        found = found.wrapping_add(1);
                     }
-                    i = i.wrapping_add(1);
                 }
                 n = (&raw const (*n).next).read_volatile();
             }
         }
-        None
+        found
     }
 
     /// Number of chains of the connected part, then of the bound part: for `/proc`.

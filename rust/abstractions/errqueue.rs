@@ -54,6 +54,65 @@ impl Sk {
         }
     }
 
+    /// Puts a message of ICMP's, whose data begin with its header, into the error queue, if the user asked for
+    /// that (`IP_RECVERR`). `payload` bytes stand before what the user sent; `port` is the one that he sent it
+    /// to, and `info` the second word of the message. Softirq.
+    ///
+    /// Mirrors [`ip_icmp_error`](srctree/net/ipv4/ip_sockglue.c)
+    pub fn icmp_error(&self, skb: &mut SkBuff, errno: c_int, port: u16, info: u32, payload: usize) {
+        if !self.inet_flag(bindings::INET_FLAGS_RECVERR) || skb.may_pull(payload).is_none() {
+            return;
+        }
+        skb.reset_transport_header();
+        // SAFETY: A live socket, and a packet of ours with both headers set, of which the function makes a clone.
+        // So many bytes lie in one piece.
+        unsafe {
+            let p = skb.as_ptr();
+            let at = (*p).data.add(payload);
+            bindings::ip_icmp_error(self.as_ptr(), p, errno, port.to_be(), info, at);
+        }
+    }
+
+    /// Puts an error that was found here into the error queue, if the user asked for that: what he sent to
+    /// `daddr` and `port` could not leave. Any context.
+    ///
+    /// Mirrors [`ip_local_error`](srctree/net/ipv4/ip_sockglue.c)
+    pub fn local_error(&self, errno: c_int, daddr: u32, port: u16, info: u32) {
+        if !self.inet_flag(bindings::INET_FLAGS_RECVERR) {
+            return;
+        }
+        // A header of which only the destination is ever read.
+        const HEADER: usize = 20;
+        const DADDR: usize = 16;
+        let Some(mut skb) = Skb::alloc(0, HEADER) else {
+            return;
+        };
+        let Some(header) = skb.put(HEADER) else {
+            return;
+        };
+        header.fill(0);
+        if let Some(to) = header.get_mut(DADDR..) {
+            to.copy_from_slice(&daddr.to_be_bytes());
+        }
+        skb.reset_network_header();
+        skb.pull(HEADER);
+        skb.reset_transport_header();
+        let p = skb.into_raw();
+        // SAFETY: A live socket; the packet is ours alone, and its control block large enough and aligned for
+        // this. Refused, it is still ours.
+        unsafe {
+            let serr = (&raw mut (*p).cb).cast::<bindings::sock_exterr_skb>();
+            (*serr).ee.ee_errno = errno as u32;
+            (*serr).ee.ee_origin = bindings::SO_EE_ORIGIN_LOCAL as u8;
+            (*serr).ee.ee_info = info;
+            (*serr).addr_offset = DADDR as u16;
+            (*serr).port = port.to_be();
+            if bindings::sock_queue_err_skb(self.as_ptr(), p) != 0 {
+                drop(Skb::from_raw(p));
+            }
+        }
+    }
+
     /// Puts a copy of `skb` with the present time and the number `key` into the error queue: it was
     /// acknowledged. The packet's control block is lost.
     ///
@@ -133,7 +192,8 @@ impl Msg<'_> {
         };
         let origin = u32::from(serr.ee.ee_origin);
         let icmp = origin == bindings::SO_EE_ORIGIN_ICMP;
-        if icmp || origin == bindings::SO_EE_ORIGIN_LOCAL || serr.port != 0 {
+        let local = origin == bindings::SO_EE_ORIGIN_LOCAL;
+        if icmp || local || serr.port != 0 {
             let at = usize::from(serr.addr_offset);
             if let Some(a) = skb.network_header().get(at..).and_then(|b| b.first_chunk()) {
                 self.set_name(u32::from_be_bytes(*a), u16::from_be(serr.port));
@@ -159,6 +219,7 @@ impl Msg<'_> {
                     *to = *from;
                 }
             }
+            self.recv_ip_control(so, &skb, 0);
         }
         self.put_cmsg(bindings::SOL_IP, bindings::IP_RECVERR, &data);
         self.add_flags(bindings::MSG_ERRQUEUE);

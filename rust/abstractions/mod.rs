@@ -22,6 +22,7 @@ pub(crate) mod memory;
 pub(crate) mod mib;
 pub(crate) mod minisock;
 pub(crate) mod module_cell;
+pub(crate) mod multicast;
 pub(crate) mod netdevice;
 pub(crate) mod netevent;
 pub(crate) mod netns;

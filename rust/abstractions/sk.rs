@@ -72,6 +72,8 @@ pub mod flag {
     pub const RCVTSTAMPNS: u32 = crate::bindings::sock_flags_SOCK_RCVTSTAMPNS;
     /// Time stamps are told in 64 bits (`SO_TIMESTAMP_NEW` and the like).
     pub const TSTAMP_NEW: u32 = crate::bindings::sock_flags_SOCK_TSTAMP_NEW;
+    /// `SO_SELECT_ERR_QUEUE`.
+    pub const SELECT_ERR_QUEUE: u32 = crate::bindings::sock_flags_SOCK_SELECT_ERR_QUEUE;
     /// `SO_DONTROUTE`.
     pub const LOCALROUTE: u32 = crate::bindings::sock_flags_SOCK_LOCALROUTE;
 }
@@ -489,6 +491,31 @@ impl Sk {
     #[inline]
     pub fn set_mc_ttl(&self, ttl: u8) {
         write!(self, mc_ttl, ttl);
+    }
+
+    /// The device that multicasts leave by (`IP_MULTICAST_IF`); 0 for the route's.
+    #[inline]
+    pub fn mc_index(&self) -> i32 {
+        read!(self, mc_index)
+    }
+
+    /// The source of multicasts (`IP_MULTICAST_IF`), in host order; 0 for the route's.
+    #[inline]
+    pub fn mc_addr(&self) -> u32 {
+        u32::from_be(read!(self, mc_addr))
+    }
+
+    /// The device that unicasts leave by (`IP_UNICAST_IF`); 0 for the route's.
+    #[inline]
+    pub fn uc_index(&self) -> i32 {
+        read!(self, uc_index) as i32
+    }
+
+    /// `SO_NO_CHECK`: datagrams go without a checksum.
+    #[inline]
+    pub fn no_check_tx(&self) -> bool {
+        // SAFETY: A live socket; a bit of a byte, of which others are written at most with the socket's lock held.
+        unsafe { (*self.as_ptr()).sk_no_check_tx() != 0 }
     }
 
     /// `IP_MINTTL`; 0 for none.

@@ -25,10 +25,21 @@ pub(crate) const PACKET_HOST: u8 = bindings::PACKET_HOST as u8;
 pub(crate) const PACKET_BROADCAST: u8 = bindings::PACKET_BROADCAST as u8;
 /// To a group.
 pub(crate) const PACKET_MULTICAST: u8 = bindings::PACKET_MULTICAST as u8;
+/// A copy of what this host sent to everybody or to a group.
+pub(crate) const PACKET_LOOPBACK: u8 = bindings::PACKET_LOOPBACK as u8;
 /// To somebody else.
 pub(crate) const PACKET_OTHERHOST: u8 = bindings::PACKET_OTHERHOST as u8;
 
 impl SkBuff {
+    /// Whether the frame was not for this device alone.
+    #[inline]
+    pub(crate) fn is_for_many(&self) -> bool {
+        matches!(
+            self.pkt_type(),
+            PACKET_BROADCAST | PACKET_MULTICAST | PACKET_LOOPBACK
+        )
+    }
+
     /// Whether somebody else holds a reference to the same buffer.
     ///
     /// Mirrors [`skb_shared`](srctree/include/linux/skbuff.h)
@@ -202,6 +213,13 @@ impl SkBuff {
             (*self.headers()).set_ip_summed(bindings::CHECKSUM_NONE as u8);
             (*self.headers()).set_csum_valid(0);
         }
+    }
+
+    /// The sum of a packet that never left this host is still to be made.
+    #[inline]
+    pub(crate) fn set_csum_still_partial(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { (*self.headers()).set_ip_summed(bindings::CHECKSUM_PARTIAL as u8) };
     }
 
     /// The packet is sent on: what a device summed when it came in says nothing when it leaves.

@@ -431,6 +431,18 @@ impl SkBuff {
         }
     }
 
+    /// How much [`SkBuff::put`] can append.
+    pub(crate) fn tailroom(&self) -> usize {
+        let p = self.as_ptr();
+        // SAFETY: As in `put`.
+        unsafe {
+            match (*p).data_len == 0 && !self.cloned() {
+                true => (*p).end.wrapping_sub((*p).tail) as usize,
+                false => 0,
+            }
+        }
+    }
+
     /// Appends `n` bytes of linear data and returns them to be filled. `None` without tailroom, behind
     /// fragments, or while a clone shares the bytes.
     ///
@@ -724,6 +736,26 @@ impl SkBuff {
             (*sh).gso_size = size;
             (*sh).gso_segs = segs;
         }
+    }
+
+    /// Marks the packet as `segs` UDP datagrams of `size` payload bytes each, the last one shorter perhaps.
+    ///
+    /// Mirrors [`udp_send_skb`](srctree/net/ipv4/udp.c)
+    pub fn set_gso_udp_l4(&mut self, size: u16, segs: u16) {
+        let sh = self.shinfo();
+        // SAFETY: The shared info lives as long as the buffer, and nobody else has the packet yet.
+        unsafe {
+            (*sh).gso_size = size;
+            (*sh).gso_segs = segs;
+            (*sh).gso_type = bindings::SKB_GSO_UDP_L4 as u32;
+        }
+    }
+
+    /// Whether the packet stands for several UDP datagrams.
+    #[inline]
+    pub fn is_gso_udp_l4(&self) -> bool {
+        // SAFETY: The shared info lives as long as the buffer.
+        unsafe { (*self.shinfo()).gso_type & bindings::SKB_GSO_UDP_L4 as u32 != 0 }
     }
 
     /// The first of the packet's segments carries CWR, the others must not (RFC 3168, 6.1.2).

@@ -335,13 +335,29 @@ impl Msg<'_> {
     /// Tells the user what he asked for about a received packet: SO_TIMESTAMP and the like, and of the
     /// IP level what `offset` bytes of transport header stand before.
     ///
-    /// Mirrors [`sock_recv_cmsgs`](srctree/include/net/sock.h), [`ip_cmsg_recv_offset`](srctree/net/ipv4/ip_sockglue.c)
+    /// Mirrors [`sock_recv_cmsgs`](srctree/include/net/sock.h)
     pub fn recv_control<P: Protocol>(&mut self, so: &Sock<P>, skb: &SkBuff, offset: usize) {
         // SAFETY: All live during the call.
         unsafe {
             let (m, sk, p) = (self.msg.as_ptr(), so.as_ptr(), skb.as_ptr());
             bindings::sock_recv_cmsgs(m, sk, p);
+        }
+        self.recv_ip_control(so, skb, offset);
+    }
+
+    /// The IP level's part of [`Msg::recv_control`].
+    ///
+    /// Mirrors [`ip_cmsg_recv_offset`](srctree/net/ipv4/ip_sockglue.c)
+    pub(super) fn recv_ip_control<P: Protocol>(
+        &mut self,
+        so: &Sock<P>,
+        skb: &SkBuff,
+        offset: usize,
+    ) {
+        // SAFETY: All live during the call; the packet has its headers set.
+        unsafe {
             if bindings::inet_cmsg_flags(so.as_inet()) != 0 {
+                let (m, sk, p) = (self.msg.as_ptr(), so.as_ptr(), skb.as_ptr());
                 bindings::ip_cmsg_recv_offset(m, sk, p, offset as c_int, 0);
             }
         }

@@ -5,13 +5,30 @@
 //! Mirrors [`datagram.c`](srctree/net/core/datagram.c), [`net/ipv4/datagram.c`](srctree/net/ipv4/datagram.c)
 
 use super::{
-    inet_sock,
-    sockopt, //
+    inet_sock::{
+        self,
+        error, //
+    },
+    net::State,
+    route::{
+        self,
+        Route, //
+    },
+    sockopt::{
+        self,
+        Ipcm, //
+    },
 };
 use crate::{
     abstractions::{
         proto::Protocol,
-        sock::Sock,
+        route_config::accepts_pmtu,
+        skbuff::SkBuff,
+        sock::{
+            flag,
+            Sk,
+            Sock, //
+        },
         sock_lock::UserLock,
         socket::{
             IoctlArg,
@@ -20,7 +37,20 @@ use crate::{
         },
     },
     bindings,
-    stack::wire::ipv4::Addr,
+    stack::{
+        counters::Counter,
+        errno::Errno,
+        icmp::input::Quoted,
+        ip::route::{
+            Flow,
+            Kind,
+            Scope, //
+        },
+        wire::{
+            icmp,
+            ipv4::Addr, //
+        },
+    },
 };
 use kernel::{
     error::{
@@ -33,8 +63,11 @@ use kernel::{
 /// Mirrors [`datagram_poll`](srctree/net/core/datagram.c)
 pub(super) fn poll<P: Protocol>(so: &Sock<P>) -> u32 {
     let mut mask = 0;
-    if so.err() != 0 {
+    if so.err() != 0 || so.has_errors() {
         mask |= bindings::EPOLLERR;
+        if so.flag(flag::SELECT_ERR_QUEUE) && so.has_errors() {
+            mask |= bindings::EPOLLPRI;
+        }
     }
     let shut = u32::from(so.shutdown());
     if shut & bindings::RCV_SHUTDOWN != 0 {
@@ -99,5 +132,96 @@ pub(super) fn destination<P: Protocol>(so: &Sock<P>, msg: &Msg<'_>) -> Result<Op
         }
         None if so.state() != bindings::TCP_ESTABLISHED as u8 => Err(EDESTADDRREQ),
         None => Ok(None),
+    }
+}
+
+/// Puts an ICMP message about a packet of the socket's into its error queue. `header_len` bytes stand between
+/// the quoted IP header and what the user sent. Softirq.
+pub(super) fn queue_error(
+    so: &Sk,
+    quoted: &Quoted,
+    errno: Errno,
+    message: Option<&mut SkBuff>,
+    header_len: usize,
+) {
+    if let Some(message) = message {
+        let payload = icmp::HEADER_LEN
+            .wrapping_add(usize::from(quoted.header_len))
+            .wrapping_add(header_len);
+        let info = quoted.mtu.into();
+        so.icmp_error(message, errno.get(), quoted.id.dport, info, payload);
+    }
+}
+
+/// The question to the routes for a message of the socket to `daddr`.
+///
+/// Mirrors the middle of [`udp_sendmsg`](srctree/net/ipv4/udp.c)
+pub(super) fn flow(state: &State, so: &Sk, daddr: Addr, ipc: &Ipcm) -> Flow {
+    let mut flow = inet_sock::flow(so, daddr);
+    flow.saddr = ipc.saddr.unwrap_or(Addr::from_u32(so.saddr()));
+    if ipc.oif != 0 {
+        flow.oif = ipc.oif;
+    }
+    if let Some(tos) = ipc.tos {
+        flow.tos = tos & 0xfc;
+    }
+    if daddr.is_multicast() {
+        if flow.oif == 0 {
+            flow.oif = so.mc_index();
+        }
+        if flow.saddr.is_any() {
+            flow.saddr = Addr::from_u32(so.mc_addr());
+        }
+    } else if flow.oif == 0 {
+        flow.oif = so.uc_index();
+    }
+    // A source says by which device, where the destination does not.
+    let many = daddr.is_multicast() || daddr.is_broadcast();
+    if many && flow.oif == 0 && !flow.saddr.is_any() {
+        flow.oif = route::device_of(state, flow.saddr);
+    }
+    flow
+}
+
+/// The way of one message to `daddr`.
+///
+/// # Errors
+///
+/// ENETUNREACH for a source that is not of this host; those of the look-up.
+pub(super) fn route(
+    state: &State,
+    so: &Sk,
+    daddr: Addr,
+    ipc: &Ipcm,
+    mark: u32,
+    dont_route: bool,
+) -> Result<Route> {
+    if let Some(saddr) = ipc.saddr.filter(|a| !a.is_any()) {
+        if state.addr_type(saddr) != Kind::Local {
+            return Err(ENETUNREACH);
+        }
+    }
+    let mut flow = flow(state, so, daddr, ipc);
+    flow.mark = mark;
+    if dont_route {
+        flow.scope = Scope::LINK;
+    }
+    Route::output(state, &flow).map_err(|e| {
+        state.counts.event(Counter::IpOutNoRoutes);
+        error(e)
+    })
+}
+
+/// The way of a quoted packet is narrower than was thought.
+///
+/// Mirrors [`ipv4_sk_update_pmtu`](srctree/net/ipv4/route.c)
+pub(super) fn update_pmtu(state: &State, quoted: &Quoted, so: &Sk) {
+    if !accepts_pmtu(so.pmtudisc()) {
+        return;
+    }
+    let mut flow = inet_sock::flow(so, quoted.id.daddr);
+    flow.saddr = quoted.id.saddr;
+    if let Ok(route) = Route::output(state, &flow) {
+        route.update_pmtu(state, quoted.mtu.into());
     }
 }

@@ -18,7 +18,10 @@ use crate::{
     abstractions::{
         ehash,
         proto::Protocol as _,
-        skbuff::Skb,
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
         sock::SockRef, //
     },
     stack::{
@@ -211,8 +214,14 @@ pub(crate) fn rcv_group(state: &State, key: &Key, header: &Header, skb: Skb) {
     udp_input::rcv_group(state, key, header, skb);
 }
 
-/// An ICMP message quotes a packet that may be ours. Softirq.
-pub(crate) fn icmp_error(state: &State, quoted: &Quoted, ifindex: u32) {
+/// An ICMP message quotes a packet that may be ours. The data of `message` begin with its header, and it has
+/// its IP header before them; `None` where there was no memory for one. Softirq.
+pub(crate) fn icmp_error(
+    state: &State,
+    quoted: &Quoted,
+    ifindex: u32,
+    message: Option<&mut SkBuff>,
+) {
     let key = Key {
         protocol: quoted.protocol,
         saddr: quoted.id.daddr,
@@ -223,7 +232,7 @@ pub(crate) fn icmp_error(state: &State, quoted: &Quoted, ifindex: u32) {
     };
     match any(state, &key).map(|f| f.taker) {
         Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found),
-        Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so),
+        Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so, message),
         // A listener has sent nothing.
         Some(Taker::Listener(_)) | None => (),
     }

@@ -20,11 +20,7 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
-use crate::abstractions::skb_meta::{
-    PACKET_BROADCAST,
-    PACKET_MULTICAST,
-    PACKET_OTHERHOST, //
-};
+use crate::abstractions::skb_meta::PACKET_OTHERHOST;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
 use crate::stack::counters::Counter;
@@ -229,7 +225,7 @@ pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Sk
                     _ => quoted.mtu = 0,
                 }
             }
-            demux::icmp_error(state, &quoted, ifindex);
+            demux::icmp_error(state, &quoted, ifindex, Some(&mut skb));
             skb.consume();
         }
         Ok(icmp::input::Message::Echo)
@@ -268,7 +264,7 @@ pub(super) fn send_error(
     // RFC 1122, 3.2.2: never about an error, a broadcast or a later fragment.
     let payload = skb.network_header().get(usize::from(header.header_len)..);
     if !icmp::output::may_send_error(header, payload.unwrap_or(&[]))
-        || matches!(skb.pkt_type(), PACKET_BROADCAST | PACKET_MULTICAST)
+        || skb.is_for_many()
         || !state.icmp_allow(kind, code, header.saddr)
     {
         return;
@@ -323,8 +319,38 @@ fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
     );
 }
 
+/// The next hop of a packet of ours, whose data begin with the IP header, does not answer: who sent it is told
+/// as by a message of this host's to itself.
+///
+/// Mirrors [`ipv4_link_failure`](srctree/net/ipv4/route.c)
+#[cold]
+pub(super) fn link_failure(state: &State, skb: &Skb) {
+    let (kind, code) = (Type::DEST_UNREACH, unreach::HOST);
+    let Some(quoted) = quote(skb.linear(), kind, code) else {
+        return;
+    };
+    let mut message = icmp::output::error(skb, kind, code, [0; 4]);
+    if let Some(m) = &mut message {
+        let own = quoted.id.saddr;
+        let x = Xmit {
+            saddr: own,
+            daddr: own,
+            protocol: Protocol::ICMP,
+            tos: 0,
+            ttl: ip::output::DEFAULT_TTL,
+            dont_fragment: false,
+            id: 0,
+        };
+        if ip::queue_xmit(m, &x).is_err() {
+            return;
+        }
+        m.pull(ipv4::HEADER_LEN);
+    }
+    demux::icmp_error(state, &quoted, 0, message.as_deref_mut());
+}
+
 /// A packet of ours that failed before it left, given from its IP header on, as an error would quote it.
-pub(super) fn quote(bytes: &[u8], kind: Type, code: u8) -> Option<Quoted> {
+fn quote(bytes: &[u8], kind: Type, code: u8) -> Option<Quoted> {
     let error = icmp::error::err_convert(kind, code)?;
     let packet = ipv4::Packet::new_quoted(bytes).ok()?;
     let f = packet.fields();
@@ -340,6 +366,7 @@ pub(super) fn quote(bytes: &[u8], kind: Type, code: u8) -> Option<Quoted> {
             sport: u16::from_be_bytes([s0, s1]),
             dport: u16::from_be_bytes([d0, d1]),
         },
+        header_len: f.header_len() as u8,
         seq: u32::from_be_bytes([q0, q1, q2, q3]),
         mtu: 0,
     })

@@ -54,3 +54,4 @@ pub(crate) mod tcp_timewait;
 pub(crate) mod tx;
 pub(crate) mod udp;
 pub(crate) mod udp_input;
+pub(crate) mod udp_send;

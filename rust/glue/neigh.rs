@@ -4,7 +4,6 @@
 //! Locks: none is held while a packet is sent or a question asked; the state machine hands out what is
 //! to be done ([`Effects`]) and is done with its own lock by then.
 
-use super::demux;
 use super::ip_input;
 use super::net::{
     Mode,
@@ -50,10 +49,6 @@ use crate::stack::wire::arp::Repr;
 use crate::stack::wire::ethernet::{
     self,
     EtherType, //
-};
-use crate::stack::wire::icmp::{
-    unreach,
-    Type, //
 };
 use crate::stack::wire::ipv4::Addr;
 
@@ -235,9 +230,7 @@ fn apply(state: &State, n: &Neigh, mut effects: Effects, now: Instant) {
 fn purge(state: &State, mut packets: SkbQueue, reason: DropReason) {
     while let Some(skb) = packets.pop_front() {
         if reason == DropReason::NeighFailed {
-            if let Some(q) = ip_input::quote(skb.linear(), Type::DEST_UNREACH, unreach::HOST) {
-                demux::icmp_error(state, &q, 0);
-            }
+            ip_input::link_failure(state, &skb);
         }
         state.counts.drop(skb, reason);
     }

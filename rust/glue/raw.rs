@@ -14,7 +14,10 @@ use super::{
     },
     net::State,
     route::Route,
-    sockopt,
+    sockopt::{
+        self,
+        Ipcm, //
+    },
     tx, //
 };
 use crate::{
@@ -35,7 +38,10 @@ use crate::{
             Proto,
             Protocol, //
         },
-        skbuff::Skb,
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
         sock::{
             flag,
             Sock,
@@ -56,9 +62,12 @@ use crate::{
     },
     bindings,
     stack::{
-        counters::Counter,
         drop_reason::DropReason,
         errno::Errno,
+        icmp::{
+            self,
+            input::Quoted, //
+        },
         ip::{
             self,
             output::Xmit,
@@ -66,10 +75,13 @@ use crate::{
             Header, //
         },
         socket::FourTuple,
-        wire::ipv4::{
+        wire::{
             self,
-            Addr,
-            HEADER_LEN, //
+            ipv4::{
+                self,
+                Addr,
+                HEADER_LEN, //
+            },
         },
     },
 };
@@ -89,6 +101,9 @@ use kernel::{
 /// Option level of raw sockets, and its one option (`<linux/icmp.h>`).
 const SOL_RAW: u32 = 255;
 const ICMP_FILTER: u32 = 1;
+
+/// Sockets that are looked for at a time.
+const BATCH: usize = 16;
 
 /// Raw IPv4.
 pub(crate) struct Raw;
@@ -177,19 +192,97 @@ pub(super) fn deliver(state: &State, header: &Header, skb: &Skb, ifindex: u32) -
             && (sk.daddr() == 0 || sk.daddr() == saddr)
             && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == daddr)
             && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
+            && sk.mc_sf_allow(daddr, saddr, ifindex as i32)
     };
-    let mut n = 0;
-    while let Some(so) = TABLE.nth_bound(hash, n, wants) {
-        n = n.wrapping_add(1);
-        if header.protocol == ipv4::Protocol::ICMP && is_filtered(&so, header, skb) {
-            continue;
+    let mut heard = 0usize;
+    loop {
+        let mut some = [const { None }; BATCH];
+        let n = TABLE.some_bound(hash, heard, &mut some, wants);
+        for so in some.iter().flatten() {
+            if header.protocol == ipv4::Protocol::ICMP && is_filtered(so, header, skb) {
+                continue;
+            }
+            match skb.dup() {
+                Some(copy) => queue_rcv(state, header, copy, so, ifindex),
+                None => so.count_drop(),
+            }
         }
-        match skb.dup() {
-            Some(copy) => queue_rcv(state, header, copy, &so, ifindex),
-            None => so.count_drop(),
+        heard = heard.wrapping_add(n);
+        if n < BATCH {
+            break;
         }
     }
-    n != 0
+    if header.protocol == ipv4::Protocol::ICMP {
+        icmp_error(state, header, skb, ifindex);
+    }
+    heard != 0
+}
+
+/// An ICMP message, whose data begin with the IP header, may be about packets of raw sockets.
+///
+/// Mirrors [`raw_icmp_error`](srctree/net/ipv4/raw.c)
+fn icmp_error(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
+    let Some(mut message) = skb.dup() else {
+        return;
+    };
+    ip::input::deliver_finish(&mut message, header);
+    let to_many = state.addr_type(header.daddr) != Kind::Local;
+    // Whoever it is for in the end counts it.
+    let found = icmp::input::rcv(&mut message, state.net.sysctl(), to_many, |_| ());
+    if let Ok(icmp::input::Message::Error(quoted)) = found {
+        let protocol = u16::from(quoted.protocol.0);
+        let hash = inet_sock::bound_hash(state.net, protocol);
+        let (saddr, daddr) = (quoted.id.saddr.to_u32(), quoted.id.daddr.to_u32());
+        let wants = |sk: &Candidate<'_>| {
+            sk.net_ptr() == state.net.as_ptr()
+                && sk.num() == protocol
+                && (sk.daddr() == 0 || sk.daddr() == daddr)
+                && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == saddr)
+                && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
+        };
+        let mut told = 0usize;
+        loop {
+            let mut some = [const { None }; BATCH];
+            let n = TABLE.some_bound(hash, told, &mut some, wants);
+            for so in some.iter().flatten() {
+                err(state, &quoted, so, &mut message);
+            }
+            told = told.wrapping_add(n);
+            if n < BATCH {
+                break;
+            }
+        }
+    }
+    message.consume();
+}
+
+/// An ICMP message about a packet of the socket's.
+///
+/// Mirrors [`raw_err`](srctree/net/ipv4/raw.c)
+fn err(state: &State, quoted: &Quoted, so: &Sock<Raw>, message: &mut SkBuff) {
+    let (mut errno, mut fatal) = (quoted.error.errno, quoted.error.fatal);
+    if quoted.is_frag_needed() {
+        datagram::update_pmtu(state, quoted, so);
+        fatal = u32::from(so.pmtudisc()) != bindings::IP_PMTUDISC_DONT;
+        errno = Errno::EMSGSIZE;
+    }
+    let recverr = so.inet_flag(bindings::INET_FLAGS_RECVERR);
+    if !recverr && (!fatal || so.state() != bindings::TCP_ESTABLISHED as u8) {
+        return;
+    }
+    if recverr {
+        // Who writes the IP header reads it, too.
+        let own = so.inet_flag(bindings::INET_FLAGS_HDRINCL);
+        let header_len = if own {
+            0
+        } else {
+            usize::from(quoted.header_len)
+        };
+        let payload = wire::icmp::HEADER_LEN.wrapping_add(header_len);
+        so.icmp_error(message, errno.get(), 0, quoted.mtu.into(), payload);
+    }
+    so.set_err(errno.get());
+    so.error_report();
 }
 
 /// Mirrors [`icmp_filter`](srctree/net/ipv4/raw.c)
@@ -223,10 +316,13 @@ fn send_hdrinc(
     state: &State,
     so: &Sock<Raw>,
     route: &Route,
+    daddr: Addr,
     msg: &mut Msg<'_>,
     len: usize,
 ) -> Result<Skb> {
-    if len > route.sock_mtu(bindings::IP_PMTUDISC_INTERFACE as u8) as usize {
+    let most = route.sock_mtu(bindings::IP_PMTUDISC_INTERFACE as u8);
+    if len > most as usize {
+        so.local_error(Errno::EMSGSIZE.get(), daddr.to_u32(), so.dport(), most);
         return Err(EMSGSIZE);
     }
     let noblock = msg.flags() & bindings::MSG_DONTWAIT != 0;
@@ -264,6 +360,7 @@ fn bindable(so: &Sock<Raw>, addr: u32) -> Result<(u32, u32)> {
 
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
+        so.leave_groups();
         if TABLE.remove(&so) {
             if let Some(state) = State::of(so.net()) {
                 state.remove_raw();
@@ -301,7 +398,8 @@ impl SocketOps for Raw {
         }
         let (daddr, dport) = inet_sock::peer(&addr)?;
         let state = State::of(so.net()).ok_or(ENETUNREACH)?;
-        let way = Route::output(state, &inet_sock::flow(so, daddr)).map_err(error)?;
+        let flow = datagram::flow(state, so, daddr, &Ipcm::default());
+        let way = Route::output(state, &flow).map_err(error)?;
         if way.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
             return Err(EACCES);
         }
@@ -350,7 +448,7 @@ impl SocketOps for Raw {
     fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
         match level as u32 {
             bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => so.ip_setsockopt(name, &val),
-            bindings::SOL_IP => sockopt::set_ip(so, name, &val),
+            bindings::SOL_IP => sockopt::set_ip_datagram(so, name, &val),
             SOL_RAW if name as u32 == ICMP_FILTER => {
                 if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
                     return Err(EOPNOTSUPP);
@@ -377,10 +475,10 @@ impl SocketOps for Raw {
                     if daddr.is_any() {
                         return None;
                     }
-                    let route = Route::output(state, &inet_sock::flow(so, daddr)).ok()?;
-                    Some(route.mtu())
+                    let flow = datagram::flow(state, so, daddr, &Ipcm::default());
+                    Some(Route::output(state, &flow).ok()?.mtu())
                 };
-                sockopt::get_ip(so, name, out, mtu)
+                sockopt::get_ip_datagram(so, name, out, mtu)
             }
             SOL_RAW if name as u32 == ICMP_FILTER => {
                 if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
@@ -405,25 +503,21 @@ impl SocketOps for Raw {
             Some((addr, _)) => addr,
             None => Addr::from_u32(so.daddr()),
         };
-        let (mut mark, mut priority, mut tos_ttl) = (so.mark(), so.priority(), (None, None));
+        let (mut mark, mut priority, mut ipc) = (so.mark(), so.priority(), Ipcm::default());
         if msg.has_control() {
             let cookie = msg.socket_control(so)?;
             (mark, priority) = (cookie.mark, cookie.priority);
-            tos_ttl = sockopt::control(msg)?;
+            ipc = sockopt::cmsg_send(msg)?;
         }
         let state = State::of(so.net()).ok_or(ENETUNREACH)?;
-        let mut flow = inet_sock::flow(so, daddr);
-        flow.mark = mark;
-        let route = Route::output(state, &flow).map_err(|e| {
-            state.counts.event(Counter::IpOutNoRoutes);
-            error(e)
-        })?;
+        let dont_route = flags & bindings::MSG_DONTROUTE != 0;
+        let route = datagram::route(state, so, daddr, &ipc, mark, dont_route)?;
         if route.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
             return Err(EACCES);
         }
         let (now, mtu) = (inet_sock::now(), route.sock_mtu(so.pmtudisc()));
         let sent = if so.inet_flag(bindings::INET_FLAGS_HDRINCL) {
-            let mut skb = send_hdrinc(state, so, &route, msg, len)?;
+            let mut skb = send_hdrinc(state, so, &route, daddr, msg, len)?;
             skb.set_mark(mark);
             skb.set_priority(priority);
             tx::local_out(state, &route, skb, mtu, so.as_ptr(), now)
@@ -433,9 +527,9 @@ impl SocketOps for Raw {
             skb.reset_transport_header();
             skb.set_mark(mark);
             skb.set_priority(priority);
-            let saddr = match so.saddr() {
-                0 => route.saddr(),
-                a => Addr::from_u32(a),
+            let saddr = match ipc.saddr.unwrap_or(Addr::from_u32(so.saddr())) {
+                Addr::ANY => route.saddr(),
+                a => a,
             };
             let id = FourTuple {
                 saddr,
@@ -447,6 +541,7 @@ impl SocketOps for Raw {
             let mut x = inet_sock::xmit(so, &id, protocol, &route);
             if len > (mtu as usize).saturating_sub(HEADER_LEN) {
                 if !inet_sock::ignores_df(so.pmtudisc().into()) {
+                    so.local_error(Errno::EMSGSIZE.get(), id.daddr.to_u32(), so.dport(), mtu);
                     return Err(EMSGSIZE);
                 }
                 x.dont_fragment = false;
@@ -454,14 +549,15 @@ impl SocketOps for Raw {
             if id.daddr.is_multicast() {
                 x.ttl = so.mc_ttl();
             }
-            x.tos = tos_ttl.0.unwrap_or(x.tos);
-            x.ttl = tos_ttl.1.unwrap_or(x.ttl);
+            x.tos = ipc.tos.unwrap_or(x.tos);
+            x.ttl = ipc.ttl.unwrap_or(x.ttl);
             x.id = state.idents.select(&x, 1);
             tx::queue_xmit(state, &route, skb, &x, mtu, so.as_ptr(), now)
         };
         match sent {
+            Ok(()) => Ok(len),
             // Without IP_RECVERR a full queue is the network's way of losing packets.
-            Ok(()) | Err(Errno::ENOBUFS) => Ok(len),
+            Err(Errno::ENOBUFS) if !so.inet_flag(bindings::INET_FLAGS_RECVERR) => Ok(len),
             Err(e) => Err(error(e)),
         }
     }
@@ -472,8 +568,7 @@ impl SocketOps for Raw {
             return Err(EOPNOTSUPP);
         }
         if flags & bindings::MSG_ERRQUEUE != 0 {
-            // Nothing is ever put there.
-            return Err(EAGAIN);
+            return msg.recv_error(so, len);
         }
         let got = so.recv_datagram(flags, |skb, off| {
             let whole = skb.len();

@@ -198,8 +198,9 @@ impl Route {
             }
             let flags = match info.kind {
                 Kind::Local => dst::RTCF_LOCAL,
-                Kind::Broadcast => dst::RTCF_BROADCAST,
-                Kind::Multicast => dst::RTCF_MULTICAST,
+                // For the copy that comes back to this host.
+                Kind::Broadcast => dst::RTCF_BROADCAST | dst::RTCF_LOCAL,
+                Kind::Multicast => dst::RTCF_MULTICAST | dst::RTCF_LOCAL,
                 _ => 0,
             };
             let key = Key {
@@ -403,6 +404,21 @@ fn look_up(state: &State, flow: &Flow) -> Result<route::Dst, Errno> {
             Err(e) => Err(Errno::from_positive(e).unwrap_or(Errno::ENETUNREACH)),
         }
     })
+}
+
+/// The device that the host has an address on; 0 if it is not the host's.
+///
+/// Mirrors [`__ip_dev_find`](srctree/net/ipv4/devinet.c)
+pub(super) fn device_of(state: &State, addr: Addr) -> i32 {
+    let asked = fib_notifier::Flow {
+        daddr: addr.to_u32(),
+        iif: route::LOOPBACK_IFINDEX as u32,
+        ..fib_notifier::Flow::default()
+    };
+    match fib_notifier::lookup(state.net, &asked) {
+        Ok(r) if Kind::from_rtn(r.kind) == Some(Kind::Local) => r.oif as i32,
+        _ => 0,
+    }
 }
 
 /// A source address for packets whose socket and route name none.

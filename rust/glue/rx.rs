@@ -36,10 +36,6 @@ use crate::abstractions::packet_type::{
     Handler,
     PacketType, //
 };
-use crate::abstractions::skb_meta::{
-    PACKET_BROADCAST,
-    PACKET_MULTICAST, //
-};
 use crate::abstractions::skbuff::{
     SkBuff,
     Skb, //
@@ -201,8 +197,7 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     let Some(key) = key(packet.skb_mut(), ifindex) else {
         return;
     };
-    let pkt_type = packet.skb().pkt_type();
-    if pkt_type == PACKET_BROADCAST || pkt_type == PACKET_MULTICAST {
+    if packet.skb().is_for_many() {
         return demux_group(state, packet, &key);
     }
     let Some(found) = demux::any(state, &key) else {

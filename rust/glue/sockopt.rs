@@ -23,6 +23,7 @@ use crate::{
         },
     },
     bindings,
+    stack::wire::ipv4::Addr,
 };
 use kernel::{
     error::{
@@ -94,6 +95,69 @@ pub(super) fn set_ip(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
     }
 }
 
+/// setsockopt(2) of level SOL_IP for sockets whose messages are packets. Without the socket's lock.
+///
+/// # Errors
+///
+/// As [`set_ip`].
+pub(super) fn set_ip_datagram(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
+    match name as u32 {
+        // Memberships stand in `struct inet_sock`, too: the host's IGMP holds them for us, and is the only one that
+        // speaks for this host.
+        bindings::IP_RECVERR
+        | bindings::IP_RECVERR_RFC4884
+        | bindings::IP_RECVORIGDSTADDR
+        | bindings::IP_UNICAST_IF
+        | bindings::IP_MULTICAST_IF
+        | bindings::IP_MULTICAST_LOOP
+        | bindings::IP_MULTICAST_ALL
+        | bindings::IP_ADD_MEMBERSHIP
+        | bindings::IP_DROP_MEMBERSHIP
+        | bindings::IP_ADD_SOURCE_MEMBERSHIP
+        | bindings::IP_DROP_SOURCE_MEMBERSHIP
+        | bindings::IP_BLOCK_SOURCE
+        | bindings::IP_UNBLOCK_SOURCE
+        | bindings::IP_MSFILTER
+        | bindings::MCAST_JOIN_GROUP
+        | bindings::MCAST_LEAVE_GROUP
+        | bindings::MCAST_JOIN_SOURCE_GROUP
+        | bindings::MCAST_LEAVE_SOURCE_GROUP
+        | bindings::MCAST_BLOCK_SOURCE
+        | bindings::MCAST_UNBLOCK_SOURCE
+        | bindings::MCAST_MSFILTER => sk.ip_setsockopt(name, val),
+        _ => set_ip(sk, name, val),
+    }
+}
+
+/// getsockopt(2) of level SOL_IP for sockets whose messages are packets. Without the socket's lock.
+///
+/// # Errors
+///
+/// As [`get_ip`].
+pub(super) fn get_ip_datagram(
+    sk: &Sk,
+    name: c_int,
+    out: &mut OptOut<'_>,
+    mtu: impl FnOnce() -> Option<u32>,
+) -> Result {
+    let bit = match name as u32 {
+        bindings::IP_RECVERR => bindings::INET_FLAGS_RECVERR,
+        bindings::IP_RECVERR_RFC4884 => bindings::INET_FLAGS_RECVERR_RFC4884,
+        bindings::IP_RECVORIGDSTADDR => bindings::INET_FLAGS_ORIGDSTADDR,
+        bindings::IP_MULTICAST_LOOP => bindings::INET_FLAGS_MC_LOOP,
+        bindings::IP_MULTICAST_ALL => bindings::INET_FLAGS_MC_ALL,
+        bindings::IP_UNICAST_IF => return put(out, (sk.uc_index() as u32).to_be() as c_int),
+        // An address, in any length that the user has room for.
+        bindings::IP_MULTICAST_IF => {
+            let addr = sk.mc_addr().to_be_bytes();
+            let n = addr.len().min(out.len().max(0) as usize);
+            return out.put_bytes(addr.get(..n).ok_or(EINVAL)?);
+        }
+        _ => return get_ip(sk, name, out, mtu),
+    };
+    put(out, sk.inet_flag(bit).into())
+}
+
 /// getsockopt(2) of level SOL_IP. `mtu` tells the MTU of the socket's route, if it has one. Without the
 /// socket's lock.
 ///
@@ -122,22 +186,49 @@ pub(super) fn get_ip(
         bindings::IP_LOCAL_PORT_RANGE => sk.own_port_range() as c_int,
         _ => return Err(ENOPROTOOPT),
     };
-    // Programs that grew up with one-byte options get one byte.
+    put(out, value)
+}
+
+/// An answer that is a number: programs that grew up with one-byte options get one byte.
+fn put(out: &mut OptOut<'_>, value: c_int) -> Result {
     match u8::try_from(value) {
         Ok(byte) if (1..4).contains(&out.len()) => out.put_bytes(&[byte]),
         _ => out.put_int(value),
     }
 }
 
-/// What control messages of level SOL_IP say: type of service and time to live.
+/// What control messages of level SOL_IP say of the one message they came with.
+///
+/// Mirrors [`struct ipcm_cookie`](srctree/include/net/ip.h)
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ipcm {
+    /// Type of service.
+    pub(super) tos: Option<u8>,
+    /// Time to live.
+    pub(super) ttl: Option<u8>,
+    /// The device to leave by, 0 for the socket's.
+    pub(super) oif: i32,
+    /// The source; [`Addr::ANY`] for the route's, whatever the socket is bound to.
+    pub(super) saddr: Option<Addr>,
+}
+
+impl Ipcm {
+    /// Whether the way may be another one than that of the socket's other messages.
+    #[inline]
+    pub(super) fn turns(&self) -> bool {
+        self.oif != 0 || self.saddr.is_some() || self.tos.is_some()
+    }
+}
+
+/// Takes the control messages of level SOL_IP.
 ///
 /// # Errors
 ///
-/// EINVAL for another message, or a value out of its range.
+/// EINVAL for one that is not known, or a value out of its range.
 ///
 /// Mirrors [`ip_cmsg_send`](srctree/net/ipv4/ip_sockglue.c)
-pub(super) fn control(msg: &Msg<'_>) -> Result<(Option<u8>, Option<u8>)> {
-    let (mut tos, mut ttl) = (None, None);
+pub(super) fn cmsg_send(msg: &Msg<'_>) -> Result<Ipcm> {
+    let mut ipc = Ipcm::default();
     msg.control(bindings::SOL_IP, |ty, data| {
         let int = || data.first_chunk().map(|b: &[u8; 4]| i32::from_ne_bytes(*b));
         match ty {
@@ -146,7 +237,7 @@ pub(super) fn control(msg: &Msg<'_>) -> Result<(Option<u8>, Option<u8>)> {
                 if !(1..=255).contains(&v) {
                     return Err(EINVAL);
                 }
-                ttl = Some(v as u8);
+                ipc.ttl = Some(v as u8);
             }
             bindings::IP_TOS => {
                 let v = match data {
@@ -156,11 +247,21 @@ pub(super) fn control(msg: &Msg<'_>) -> Result<(Option<u8>, Option<u8>)> {
                 if !(0..=255).contains(&v) {
                     return Err(EINVAL);
                 }
-                tos = Some(v as u8);
+                ipc.tos = Some(v as u8);
+            }
+            // `struct in_pktinfo`: the device, the source, the destination, which is not looked at.
+            bindings::IP_PKTINFO => {
+                let [i0, i1, i2, i3, a0, a1, a2, a3, _, _, _, _] =
+                    *<&[u8; 12]>::try_from(data).map_err(|_| EINVAL)?;
+                match i32::from_ne_bytes([i0, i1, i2, i3]) {
+                    0 => (),
+                    oif => ipc.oif = oif,
+                }
+                ipc.saddr = Some(Addr::from_octets([a0, a1, a2, a3]));
             }
             _ => return Err(EINVAL),
         }
         Ok(())
     })?;
-    Ok((tos, ttl))
+    Ok(ipc)
 }

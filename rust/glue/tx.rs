@@ -37,6 +37,7 @@ use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
 use crate::stack::ip;
 use crate::stack::ip::output::Xmit;
+use crate::stack::ip::route::Kind;
 use crate::stack::time::Instant;
 use crate::stack::wire::ethernet::{
     self,
@@ -99,7 +100,34 @@ pub(super) fn local_out(
             None => return Ok(()),
         }
     }
+    if matches!(route.kind(), Kind::Multicast | Kind::Broadcast) {
+        match mc_output(state, route, dev, skb) {
+            Some(s) => skb = s,
+            None => return Ok(()),
+        }
+    }
     output(state, route, dev, skb, mtu, now)
+}
+
+/// Lets this host hear a packet to a group or to everybody. `None`: it was not to go further.
+///
+/// Mirrors [`ip_mc_output`](srctree/net/ipv4/ip_output.c)
+#[cold]
+fn mc_output(state: &State, route: &Route, dev: &NetDevice, skb: Skb) -> Option<Skb> {
+    let Ok(fields) = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields()) else {
+        return Some(skb);
+    };
+    let group = route.kind() == Kind::Multicast;
+    // What the loopback device sends comes back by itself.
+    let heard = !group || (skb.mc_loop() && dev.has_group(fields.daddr().to_u32()));
+    if heard && !dev.is_loopback() {
+        skb.loop_back(state.net);
+    }
+    if group && fields.ttl() == 0 {
+        skb.consume();
+        return None;
+    }
+    Some(skb)
 }
 
 /// Sends a packet on that is somebody else's, and that begins with its IP header.

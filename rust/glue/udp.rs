@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! UDP sockets: from the socket layer to the packet and back.
 //!
-//! A datagram is made of the user's bytes without the socket's lock, which is then taken for the look-up
-//! of its way. A received one goes into the socket's queue without any lock but the queue's.
+//! A received datagram goes into the socket's queue without any lock but the queue's. [`udp_send`] tells how
+//! one is sent.
 //!
 //! Mirrors [`udp.c`](srctree/net/ipv4/udp.c)
 
@@ -19,12 +19,14 @@ use super::{
         PortTable, //
     },
     route::Route,
-    sockopt,
-    tx, //
+    sockopt::{
+        self,
+        Ipcm, //
+    },
+    udp_send, //
 };
 use crate::{
     abstractions::{
-        dgram,
         ehash::Table,
         host_port::HostPort,
         iov::{
@@ -52,7 +54,6 @@ use crate::{
             UserLock, //
         },
         socket::{
-            Cookie,
             End,
             IoctlArg,
             Msg,
@@ -66,15 +67,16 @@ use crate::{
         counters::Counter,
         ip::route::Kind,
         socket::FourTuple,
-        udp,
         wire::{
-            ipv4::{
-                self,
-                Addr, //
-            },
+            ipv4::Addr,
             udp::HEADER_LEN, //
         },
     },
+};
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU16,
+    Ordering, //
 };
 use kernel::{
     error::{
@@ -101,6 +103,21 @@ pub(crate) struct Private {
     /// The way of the last datagram, and to whom it was sent.
     route: Option<Route>,
     daddr: Addr,
+    /// Messages that wait for more.
+    pub(super) cork: Option<KBox<udp_send::Cork>>,
+}
+
+/// What may be read without the lock.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// UDP_CORK.
+    pub(super) corks: AtomicBool,
+    /// Whether there is a [`udp_send::Cork`].
+    pub(super) pending: AtomicBool,
+    /// UDP_SEGMENT: bytes of each of the datagrams that a message is cut into; 0 for one.
+    pub(super) gso_size: AtomicU16,
+    /// UDP_GRO: datagrams that came as one packet are received as one message.
+    pub(super) gro: AtomicBool,
 }
 
 impl Protocol for Udp {
@@ -108,7 +125,7 @@ impl Protocol for Udp {
     const TYPE: u16 = bindings::sock_type_SOCK_DGRAM as u16;
     const PROTOCOL: u16 = bindings::IPPROTO_UDP as u16;
 
-    type Shared = ();
+    type Shared = Shared;
     type Private = Private;
     type HalfOpen = Never;
     type TimeWait = Never;
@@ -127,6 +144,7 @@ impl Protocol for Udp {
             reserved: None,
             route: None,
             daddr: Addr::ANY,
+            cork: None,
         }
     }
 
@@ -217,7 +235,7 @@ fn get_port(lock: &mut UserLock<'_, Udp>, port: u16) -> Result {
 /// A port for a socket that sends or connects without having asked for one.
 ///
 /// Mirrors [`inet_autobind`](srctree/net/ipv4/af_inet.c)
-fn autobind(lock: &mut UserLock<'_, Udp>) -> Result {
+pub(super) fn autobind(lock: &mut UserLock<'_, Udp>) -> Result {
     if lock.num() == 0 {
         get_port(lock, 0).map_err(|_| EAGAIN)?;
     }
@@ -244,16 +262,18 @@ fn disconnect(lock: &mut UserLock<'_, Udp>) {
 }
 
 /// The way of a datagram to `daddr`: the last one's if it went there too.
-fn route<'r>(state: &State, so: &Sock<Udp>, p: &'r mut Private, daddr: Addr) -> Result<&'r Route> {
+pub(super) fn route<'r>(
+    state: &State,
+    so: &Sock<Udp>,
+    p: &'r mut Private,
+    daddr: Addr,
+) -> Result<&'r Route> {
     if p.daddr != daddr {
         p.route = None;
         p.daddr = daddr;
     }
     let found = inet_sock::route(state, &mut p.route, || {
-        let mut flow = inet_sock::flow(so, daddr);
-        // The address bound to may be one that nothing is sent from.
-        flow.saddr = Addr::from_u32(so.saddr());
-        flow
+        datagram::flow(state, so, daddr, &Ipcm::default())
     });
     found.map_err(|e| {
         state.counts.event(Counter::IpOutNoRoutes);
@@ -265,7 +285,9 @@ impl SocketOps for Udp {
     /// Mirrors [`udp_lib_close`](srctree/include/net/udp.h)
     fn release(so: SockRef<Self>) {
         {
+            so.leave_groups();
             let mut lock = UserLock::new(&so);
+            udp_send::flush_pending(&mut lock);
             unhash(&so);
             inet_sock::put_port(&mut lock);
             let p = lock.private();
@@ -339,14 +361,16 @@ impl SocketOps for Udp {
         datagram::shutdown(sock, how)
     }
 
+    /// Mirrors [`udp_setsockopt`](srctree/net/ipv4/udp.c)
     fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
         match level as u32 {
             bindings::SOL_IP => {
-                sockopt::set_ip(so, name, &val)?;
+                sockopt::set_ip_datagram(so, name, &val)?;
                 let mut lock = UserLock::new(so);
                 lock.private().route = None;
                 Ok(())
             }
+            bindings::SOL_UDP => set_udp(so, name as u32, &val),
             _ => Err(ENOPROTOOPT),
         }
     }
@@ -364,100 +388,22 @@ impl SocketOps for Udp {
                     let daddr = Addr::from_u32(so.daddr());
                     route(state, so, lock.private(), daddr).ok().map(Route::mtu)
                 };
-                sockopt::get_ip(so, name, out, mtu)
+                sockopt::get_ip_datagram(so, name, out, mtu)
             }
+            bindings::SOL_UDP => get_udp(so, name as u32, out),
             // As the host: reading is not supported, writing has no such option.
             _ => Err(EOPNOTSUPP),
         }
     }
 
-    /// Mirrors [`udp_sendmsg`](srctree/net/ipv4/udp.c)
     fn sendmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize) -> Result<usize> {
-        if len > 0xffff {
-            return Err(EMSGSIZE);
-        }
-        let flags = msg.flags();
-        if flags & (bindings::MSG_OOB | bindings::MSG_MORE) != 0 {
-            return Err(EOPNOTSUPP);
-        }
-        let to = datagram::destination(so, msg)?;
-        if to.is_some_and(|(_, port)| port == 0) {
-            return Err(EINVAL);
-        }
-        if len > udp::output::MAX_DATA {
-            return Err(EMSGSIZE);
-        }
-        let mut cookie = Cookie {
-            mark: so.mark(),
-            priority: so.priority(),
-            transmit_time: 0,
-            tsflags: 0,
-        };
-        let mut tos_ttl = (None, None);
-        if msg.has_control() {
-            cookie = msg.socket_control(so)?;
-            tos_ttl = sockopt::control(msg)?;
-        }
-        let noblock = flags & bindings::MSG_DONTWAIT != 0;
-        let mut skb = so.make_skb(&mut msg.iter(), len, noblock)?;
-        let state = State::of(so.net()).ok_or(ENETUNREACH)?;
-        let mut lock = UserLock::new(so);
-        autobind(&mut lock)?;
-        let (daddr, dport) = to.unwrap_or((Addr::from_u32(so.daddr()), so.dport()));
-        let way = route(state, so, lock.private(), daddr)?;
-        if way.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
-            return Err(EACCES);
-        }
-        let saddr = match so.saddr() {
-            0 => way.saddr(),
-            a => Addr::from_u32(a),
-        };
-        let id = FourTuple {
-            saddr,
-            daddr: if daddr.is_any() { saddr } else { daddr },
-            sport: so.num(),
-            dport,
-        };
-        let mut x = inet_sock::xmit(so, &id, ipv4::Protocol::UDP, way);
-        let mode = u32::from(so.pmtudisc());
-        let mtu = way.sock_mtu(so.pmtudisc());
-        if len as u32 > mtu.saturating_sub(28) {
-            if !inet_sock::ignores_df(mode) {
-                return Err(EMSGSIZE);
-            }
-            x.dont_fragment = false;
-        }
-        // Probes have it whatever is known of the path.
-        x.dont_fragment |= mode == bindings::IP_PMTUDISC_PROBE;
-        udp::output::send_skb(&mut skb, id, true).map_err(error)?;
-        skb.set_mark(cookie.mark);
-        skb.set_priority(cookie.priority);
-        if cookie.transmit_time != 0 {
-            dgram::set_delivery_time(so, &mut skb, cookie.transmit_time);
-        }
-        if id.daddr.is_multicast() {
-            x.ttl = so.mc_ttl();
-        }
-        x.tos = tos_ttl.0.unwrap_or(x.tos);
-        x.ttl = tos_ttl.1.unwrap_or(x.ttl);
-        x.id = if x.dont_fragment { 0 } else { so.next_ip_id(1) };
-        let sent = tx::queue_xmit(state, way, skb, &x, mtu, so.as_ptr(), inet_sock::now());
-        match sent {
-            Ok(()) => state.counts.event(Counter::UdpOutDatagrams),
-            // Without IP_RECVERR a full queue is the network's way of losing packets.
-            Err(crate::stack::errno::Errno::ENOBUFS) => {
-                state.counts.event(Counter::UdpSndbufErrors);
-            }
-            Err(e) => return Err(error(e)),
-        }
-        Ok(len)
+        udp_send::sendmsg(so, msg, len)
     }
 
     /// Mirrors [`udp_recvmsg`](srctree/net/ipv4/udp.c)
     fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
         if flags & bindings::MSG_ERRQUEUE != 0 {
-            // Nothing is ever put there.
-            return Err(EAGAIN);
+            return msg.recv_error(so, len);
         }
         let got = so.recv_datagram(flags, |skb, off| {
             let ulen = skb.len();
@@ -469,6 +415,10 @@ impl SocketOps for Udp {
             let (addr, port) = source(skb).unwrap_or_default();
             msg.set_name(addr.to_u32(), port);
             msg.recv_control(so, skb, HEADER_LEN);
+            if skb.is_gso_udp_l4() && so.shared().gro.load(Ordering::Relaxed) {
+                let size = c_int::from(skb.gso_size()).to_ne_bytes();
+                msg.put_cmsg(bindings::SOL_UDP, bindings::UDP_GRO, &size);
+            }
             so.move_peek_off(flags, copied);
             Ok(if flags & bindings::MSG_TRUNC != 0 {
                 ulen
@@ -484,7 +434,59 @@ impl SocketOps for Udp {
         Ok(got.unwrap_or(0))
     }
 
-    fn splice_eof(_so: &Sock<Self>) {}
+    /// Mirrors [`udp_splice_eof`](srctree/net/ipv4/udp.c)
+    fn splice_eof(so: &Sock<Self>) {
+        let shared = so.shared();
+        if shared.pending.load(Ordering::Relaxed) && !shared.corks.load(Ordering::Relaxed) {
+            // Nobody is there to hear of an error.
+            let _ = udp_send::push_pending(&mut UserLock::new(so));
+        }
+    }
+}
+
+/// setsockopt(2) of level SOL_UDP.
+///
+/// # Errors
+///
+/// EINVAL, EFAULT; ENOPROTOOPT for what RustNet does not do; those of sending when UDP_CORK is taken back.
+///
+/// Mirrors [`udp_lib_setsockopt`](srctree/net/ipv4/udp.c)
+fn set_udp(so: &Sock<Udp>, name: u32, val: &OptIn<'_>) -> Result {
+    let value = val.get::<c_int>()?;
+    let shared = so.shared();
+    match name {
+        bindings::UDP_CORK => {
+            shared.corks.store(value != 0, Ordering::Relaxed);
+            if value == 0 {
+                // As on AF_INET nobody hears of an error.
+                let _ = udp_send::push_pending(&mut UserLock::new(so));
+            }
+        }
+        bindings::UDP_SEGMENT => {
+            let size = u16::try_from(value).map_err(|_| EINVAL)?;
+            shared.gso_size.store(size, Ordering::Relaxed);
+        }
+        bindings::UDP_GRO => shared.gro.store(value != 0, Ordering::Relaxed),
+        _ => return Err(ENOPROTOOPT),
+    }
+    Ok(())
+}
+
+/// getsockopt(2) of level SOL_UDP.
+///
+/// # Errors
+///
+/// ENOPROTOOPT; EINVAL, EFAULT.
+///
+/// Mirrors [`udp_lib_getsockopt`](srctree/net/ipv4/udp.c)
+fn get_udp(so: &Sock<Udp>, name: u32, out: &mut OptOut<'_>) -> Result {
+    let shared = so.shared();
+    out.put_int(match name {
+        bindings::UDP_CORK => shared.corks.load(Ordering::Relaxed).into(),
+        bindings::UDP_SEGMENT => shared.gso_size.load(Ordering::Relaxed).into(),
+        bindings::UDP_GRO => shared.gro.load(Ordering::Relaxed).into(),
+        _ => return Err(ENOPROTOOPT),
+    })
 }
 
 /// Who sent a received datagram: its headers still lie in front of the data.

@@ -4,21 +4,29 @@
 //! Mirrors [`udp.c`](srctree/net/ipv4/udp.c)
 
 use super::{
+    datagram,
     demux,
     inet_sock,
     ip_input,
     net::State,
-    route::Route,
     udp::Udp, //
 };
 use crate::{
     abstractions::{
         dgram,
-        ehash::Candidate,
+        ehash::{
+            Candidate,
+            Found, //
+        },
         proto::Protocol as _,
-        route_config::accepts_pmtu,
-        skbuff::Skb,
-        sock::Sock, //
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
+        sock::{
+            Sock,
+            SockRef, //
+        },
     },
     bindings,
     stack::{
@@ -34,10 +42,14 @@ use crate::{
         },
     },
 };
+use core::sync::atomic::Ordering;
+
+/// Sockets that are looked for at a time, when a datagram is for several.
+const BATCH: usize = 16;
 
 /// A datagram for `so`, whose data begin with the UDP header. Softirq.
 ///
-/// Mirrors [`udp_queue_rcv_one_skb`](srctree/net/ipv4/udp.c)
+/// Mirrors [`udp_unicast_rcv_skb`](srctree/net/ipv4/udp.c)
 pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) {
     skb.reset_transport_header();
     match udp::input::rcv(&mut skb, header.saddr, header.daddr, |c| {
@@ -51,8 +63,46 @@ pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) 
     }
 }
 
+/// Puts a checked datagram, or what stands for several, into the socket's queue.
+///
+/// Mirrors [`udp_queue_rcv_skb`](srctree/net/ipv4/udp.c)
+#[inline]
+fn queue_rcv(state: &State, header: &Header, skb: Skb, so: &Sock<Udp>) {
+    if skb.gso_size() != 0 && !(skb.is_gso_udp_l4() && so.shared().gro.load(Ordering::Relaxed)) {
+        return queue_segments(state, header, skb, so);
+    }
+    queue_one(state, header, skb, so);
+}
+
+/// Puts what one packet stands for into the socket's queue: it came over a device that leaves the cutting to
+/// the next, and there is none.
+#[cold]
+fn queue_segments(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) {
+    let segs = u64::from(skb.gso_segs().max(1));
+    if skb.push(usize::from(header.header_len)).is_none() {
+        return state.counts.drop(skb, DropReason::Nomem);
+    }
+    match skb.udp_segments() {
+        Ok(all) => {
+            for mut skb in all {
+                skb.pull(usize::from(header.header_len));
+                skb.reset_transport_header();
+                queue_one(state, header, skb, so);
+            }
+        }
+        Err(skb) => {
+            so.count_drop();
+            state.counts.events(Counter::UdpInErrors, segs);
+            state.counts.drop(skb, DropReason::Nomem);
+        }
+    }
+}
+
 /// Puts a checked datagram into the socket's queue.
-fn queue_rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) {
+///
+/// Mirrors [`udp_queue_rcv_one_skb`](srctree/net/ipv4/udp.c)
+#[inline]
+fn queue_one(state: &State, header: &Header, mut skb: Skb, so: &Sock<Udp>) {
     let drop = |skb: Skb, reason| {
         state.counts.event(Counter::UdpInErrors);
         so.count_drop();
@@ -95,14 +145,28 @@ fn wants(state: &State, key: &demux::Key, sk: &Candidate<'_>) -> bool {
         && sk.num() == key.dport
         && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == key.daddr.to_u32())
         && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == key.ifindex as i32)
+        && sk.mc_sf_allow(key.daddr.to_u32(), key.saddr.to_u32(), key.ifindex as i32)
+}
+
+/// The socket that is connected to the sender, and whose own address is everybody's or a group's.
+fn connected(state: &State, key: &demux::Key) -> Option<SockRef<Udp>> {
+    let name = inet_sock::name(state.net, &key.id());
+    match Udp::table().lookup(&name, key.ifindex as i32)? {
+        Found::Sock(so)
+            if so.mc_sf_allow(key.daddr.to_u32(), key.saddr.to_u32(), key.ifindex as i32) =>
+        {
+            Some(so)
+        }
+        _ => None,
+    }
 }
 
 /// See [`demux::wants_group`].
 pub(super) fn wants_group(state: &State, key: &demux::Key) -> bool {
     let hash = inet_sock::bound_hash(state.net, key.dport);
-    Udp::table()
-        .nth_bound(hash, 0, |sk| wants(state, key, sk))
-        .is_some()
+    let mut first = [None];
+    Udp::table().some_bound(hash, 0, &mut first, |sk| wants(state, key, sk)) != 0
+        || connected(state, key).is_some()
 }
 
 /// See [`demux::rcv_group`].
@@ -116,52 +180,52 @@ pub(super) fn rcv_group(state: &State, key: &demux::Key, header: &Header, mut sk
         return state.counts.drop(skb, reason);
     }
     let hash = inet_sock::bound_hash(state.net, key.dport);
-    let nth = |n| Udp::table().nth_bound(hash, n, |sk| wants(state, key, sk));
-    let Some(mut so) = nth(0) else {
-        state.counts.event(Counter::UdpIgnoredMulti);
-        return skb.consume();
-    };
-    let mut n = 1;
-    while let Some(next) = nth(n) {
-        if let Some(copy) = skb.dup() {
-            queue_rcv(state, header, copy, &so);
+    let mut last = connected(state, key);
+    let mut heard = 0usize;
+    loop {
+        let mut some = [const { None }; BATCH];
+        let n = Udp::table().some_bound(hash, heard, &mut some, |sk| wants(state, key, sk));
+        for so in some.into_iter().flatten() {
+            // The last one gets the packet itself.
+            if let Some(so) = last.replace(so) {
+                match skb.dup() {
+                    Some(copy) => queue_rcv(state, header, copy, &so),
+                    None => so.count_drop(),
+                }
+            }
         }
-        so = next;
-        n += 1;
+        heard = heard.wrapping_add(n);
+        if n < BATCH {
+            break;
+        }
     }
-    queue_rcv(state, header, skb, &so);
+    match last {
+        Some(so) => queue_rcv(state, header, skb, &so),
+        None => {
+            state.counts.event(Counter::UdpIgnoredMulti);
+            skb.consume();
+        }
+    }
 }
 
 /// An ICMP message about a datagram of the socket's.
 ///
 /// Mirrors [`__udp4_lib_err`](srctree/net/ipv4/udp.c): without IP_RECVERR only hard errors are told, and
 /// only to connected sockets (RFC 1122, 4.1.3.3).
-pub(super) fn err(state: &State, quoted: &Quoted, so: &Sock<Udp>) {
+pub(super) fn err(state: &State, quoted: &Quoted, so: &Sock<Udp>, message: Option<&mut SkBuff>) {
     let (mut errno, mut fatal) = (quoted.error.errno, quoted.error.fatal);
     if quoted.is_frag_needed() {
-        update_pmtu(state, quoted, so);
+        datagram::update_pmtu(state, quoted, so);
         if u32::from(so.pmtudisc()) == bindings::IP_PMTUDISC_DONT {
             return;
         }
         (errno, fatal) = (Errno::EMSGSIZE, true);
     }
-    if !fatal || so.state() != bindings::TCP_ESTABLISHED as u8 {
+    if so.inet_flag(bindings::INET_FLAGS_RECVERR) {
+        datagram::queue_error(so, quoted, errno, message, HEADER_LEN);
+    } else if !fatal || so.state() != bindings::TCP_ESTABLISHED as u8 {
         return;
     }
     so.set_err(errno.get());
     so.error_report();
-}
-
-/// The way of a quoted datagram is narrower than was thought.
-///
-/// Mirrors [`ipv4_sk_update_pmtu`](srctree/net/ipv4/route.c)
-fn update_pmtu(state: &State, quoted: &Quoted, so: &Sock<Udp>) {
-    if !accepts_pmtu(so.pmtudisc()) {
-        return;
-    }
-    let mut flow = inet_sock::flow(so, quoted.id.daddr);
-    flow.saddr = quoted.id.saddr;
-    if let Ok(route) = Route::output(state, &flow) {
-        route.update_pmtu(state, quoted.mtu.into());
-    }
 }

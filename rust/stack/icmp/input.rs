@@ -54,6 +54,8 @@ pub struct Quoted {
     pub protocol: Protocol,
     /// Its flow, seen from here.
     pub id: FourTuple,
+    /// Bytes of the quoted IP header, options included: 20 to 60.
+    pub header_len: u8,
     /// TCP's sequence number: an error whose number is not in flight is forged or late (RFC 5927, 4).
     pub seq: u32,
     /// The MTU of the next hop in bytes if the message is "fragmentation needed", else 0. Zero there,
@@ -164,6 +166,7 @@ fn quoted(repr: &Repr, data: &[u8]) -> Result<Quoted, DropReason> {
             sport: u16::from_be_bytes([s0, s1]),
             dport: u16::from_be_bytes([d0, d1]),
         },
+        header_len: f.header_len() as u8,
         seq: u32::from_be_bytes([q0, q1, q2, q3]),
         mtu: if is_frag_needed { repr.mtu() } else { 0 },
     })

@@ -4,6 +4,7 @@
 
 mod address;
 mod connect;
+mod datagram;
 mod flags;
 mod hostile;
 mod info;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Case> {
         info::CASES,
         namespace::CASES,
         udp::CASES,
+        datagram::CASES,
         load::CASES,
         netem::CASES,
         nic::CASES,
