@@ -181,6 +181,22 @@ impl SkBuff {
         }
     }
 
+    /// The packet has arrived: when its sender let it leave is of no interest any more, and the field is the
+    /// receiver's, who may want to know the time.
+    ///
+    /// Mirrors [`skb_clear_delivery_time`](srctree/include/linux/skbuff.h)
+    #[inline]
+    pub fn clear_delivery_time(&mut self) {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe {
+            if u32::from((*self.headers()).tstamp_type())
+                != bindings::skb_tstamp_type_SKB_CLOCK_REALTIME
+            {
+                bindings::skb_clear_delivery_time(self.as_ptr());
+            }
+        }
+    }
+
     /// Sets the priority that queueing disciplines look at.
     #[inline]
     pub(crate) fn set_priority(&mut self, priority: u32) {

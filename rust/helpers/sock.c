@@ -169,6 +169,11 @@ void rust_helper_sk_set_async_nospace(struct sock *sk)
 	sk_set_bit(SOCKWQ_ASYNC_NOSPACE, sk);
 }
 
+void rust_helper_skb_clear_delivery_time(struct sk_buff *skb)
+{
+	skb_clear_delivery_time(skb);
+}
+
 void rust_helper_skb_set_delivery_type_by_clockid(struct sk_buff *skb, ktime_t kt, clockid_t clockid)
 {
 	skb_set_delivery_type_by_clockid(skb, kt, clockid);

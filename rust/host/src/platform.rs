@@ -332,6 +332,9 @@ impl SkBuff {
         self.transport = self.data;
     }
 
+    /// Here packets carry no times.
+    pub fn clear_delivery_time(&mut self) {}
+
     /// The linear bytes from the network header on.
     pub fn network_header(&self) -> &[u8] {
         self.buf.get(self.network..).unwrap_or(&[])

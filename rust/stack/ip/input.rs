@@ -157,6 +157,7 @@ fn check_options(skb: &mut SkBuff, fields: &Fields) -> Result<(), DropReason> {
 /// Mirrors [`ip_local_deliver_finish`](srctree/net/ipv4/ip_input.c)
 #[inline]
 pub fn deliver_finish(skb: &mut SkBuff, header: &Header) {
+    skb.clear_delivery_time();
     skb.pull(usize::from(header.header_len));
     skb.reset_transport_header();
 }

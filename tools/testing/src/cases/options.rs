@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use anyhow::Context;
 use anyhow::Result;
 use netlab::c;
 use netlab::check;
@@ -43,6 +44,11 @@ pub const CASES: &[Case] = &[
     Case::two(G, "SO_ATTACH_FILTER_drops_what_it_refuses", filter),
     Case::two(G, "SO_REUSEPORT_shares_a_port", reuseport),
     Case::one(G, "TCP_options_on_UDP", tcp_on_udp),
+    Case::two(
+        G,
+        "SO_TIMESTAMP_when_the_bytes_of_a_stream_came",
+        stream_stamps,
+    ),
     Case::two(
         G,
         "TCP_DEFER_ACCEPT_no_connection_before_its_data",
@@ -389,4 +395,71 @@ fn save_syn(ctx: &Ctx) -> Result<()> {
         l.set(c::IPPROTO_TCP, c::TCP_SAVE_SYN, 3),
         c::EINVAL,
     )
+}
+
+/// The time in a control message: seconds and nanoseconds.
+fn stamp(data: &[u8]) -> Result<Duration> {
+    let word = |at: usize| {
+        let bytes = data.get(at..at + 8).context("a short time stamp")?;
+        Ok::<_, anyhow::Error>(u64::from_ne_bytes(bytes.try_into()?))
+    };
+    Ok(Duration::new(word(0)?, u32::try_from(word(8)?)?))
+}
+
+fn stream_stamps(ctx: &Ctx) -> Result<()> {
+    const NS: i32 = c::SO_TIMESTAMPNS;
+    const STAMPING: i32 = c::SO_TIMESTAMPING;
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let (client, server) = ctx.connected()?;
+    let read = |n: usize| -> Result<Vec<(i32, i32, Vec<u8>)>> {
+        let mut buf = [0; 8];
+        let m = server
+            .recvmsg(&mut buf[..n], c::MSG_WAITALL)
+            .sys("recvmsg")?;
+        check_eq!(m.len, n, "bytes read");
+        Ok(m.control)
+    };
+    client.send_all(b"1").sys("send")?;
+    check_eq!(read(1)?.len(), 0, "control messages unasked");
+    server.set(c::SOL_SOCKET, NS, 1).sys("SO_TIMESTAMPNS")?;
+    // The kernel begins to look at the clock a little later.
+    let seen = netlab::wait::until("a time stamp", || {
+        client.send_all(b"2").ok()?;
+        read(1).ok().filter(|control| !control.is_empty())
+    })?;
+    check_eq!(seen.len(), 1, "control messages");
+    let before = now()?;
+    client.send_all(b"3").sys("send")?;
+    server.await_events(c::POLLIN).sys("poll")?;
+    let between = now()?;
+    client.send_all(b"4").sys("send")?;
+    let told = read(2)?;
+    let Some((level, ty, data)) = told.first() else {
+        bail!("no control message");
+    };
+    check_eq!((*level, *ty), (c::SOL_SOCKET, NS), "what was told");
+    let at = stamp(data)?;
+    check!(
+        at >= between,
+        "the later of two packets came {:?} before it was sent",
+        between - at
+    );
+    check!(at <= now()?, "a packet from the future");
+    // Peeking tells, too; and SO_TIMESTAMPING in its own form.
+    server.set(c::SOL_SOCKET, NS, 0).sys("SO_TIMESTAMPNS")?;
+    let flags = c::SOF_TIMESTAMPING_SOFTWARE | c::SOF_TIMESTAMPING_RX_SOFTWARE;
+    server
+        .set(c::SOL_SOCKET, STAMPING, flags as i32)
+        .sys("SO_TIMESTAMPING")?;
+    client.send_all(b"5").sys("send")?;
+    for flags in [c::MSG_PEEK, 0] {
+        let m = server.recvmsg(&mut [0; 8], flags).sys("recvmsg")?;
+        let Some((level, ty, data)) = m.control.first() else {
+            bail!("no control message with flags {flags}");
+        };
+        check_eq!((*level, *ty), (c::SOL_SOCKET, STAMPING), "what was told");
+        check_eq!(data.len(), 48, "length of struct scm_timestamping");
+        check!(stamp(data)? > before, "an old time stamp");
+    }
+    Ok(())
 }
