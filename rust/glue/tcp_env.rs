@@ -350,6 +350,12 @@ impl Env for TcpEnv<'_> {
     }
 
     #[inline]
+    fn has_queued_below(&self) -> bool {
+        // One is the socket's own.
+        self.sk.sock().wmem_alloc() > 1
+    }
+
+    #[inline]
     fn wmem_charge(&mut self, bytes: usize) {
         self.sk.wmem_charge(bytes);
     }

@@ -135,6 +135,9 @@ pub trait Env {
     /// True size of everything queued for sending, in bytes (`sk_wmem_queued`).
     fn wmem_queued(&self) -> u32;
 
+    /// Whether packets of the socket lie in the queues of this host, below the stack.
+    fn has_queued_below(&self) -> bool;
+
     /// Charges `bytes` of true size to the send queue, whatever the limits say.
     fn wmem_charge(&mut self, bytes: usize);
 

@@ -8,6 +8,7 @@
 
 use super::{
     chrono::Kind,
+    rate::Sample,
     recovery::Rexmit,
     segment::Segment,
     seq::SeqNum,
@@ -109,6 +110,8 @@ pub(super) struct Ack {
     pub(super) last_sent: (Instant, SeqNum),
     /// Round-trip time of the youngest segment, in microseconds.
     pub(super) rtt_us: Option<u32>,
+    /// What was measured of the rate of delivery.
+    pub(super) rate: Sample,
 }
 
 impl Ack {
@@ -131,6 +134,7 @@ impl Ack {
             prior_delivered: 0,
             last_sent: (Instant::ZERO, SeqNum::default()),
             rtt_us: None,
+            rate: Sample::default(),
         }
     }
 
@@ -139,11 +143,16 @@ impl Ack {
     /// Mirrors [`tcp_rate_skb_delivered`](srctree/net/ipv4/tcp_input.c).
     #[inline]
     pub(super) fn delivered(&mut self, cb: &Cb) {
+        if cb.delivered_us == 0 {
+            // SACK has told of it before.
+            return;
+        }
         let sent = Instant::from_nanos(cb.sent_at);
         let (last, end) = self.last_sent;
         if self.prior_delivered == 0 || sent_after(sent, last, cb.end_seq, end) {
             self.prior_delivered = cb.delivered;
             self.last_sent = (sent, cb.end_seq);
+            self.rate.take(cb);
         }
     }
 }
@@ -270,6 +279,7 @@ impl Sock {
             self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
             env.count_n(Counter::TcpDeliveredCe, delivered);
         }
+        self.rate_gen(&ack, delivered);
         self.cong_control(env, &ack, delivered, lost);
         self.xmit_recovery(env, rexmit);
         Ok(())

@@ -148,8 +148,10 @@ impl Sock {
         self.ecn.ok = flags.has(Flags::ECE);
         let mut skb = alloc_control(self.snd_isn, flags).ok_or(Errno::ENOBUFS)?;
         env.wmem_charge(skb.truesize());
-        skb.tcp_cb_mut().sent_at = env.now().as_nanos();
-        let cb = *skb.tcp_cb();
+        let cb = skb.tcp_cb_mut();
+        cb.sent_at = env.now().as_nanos();
+        cb.rate_sent(&mut self.rate, 0, env.now());
+        let cb = *cb;
         let Some(clone) = skb.clone_for_xmit() else {
             env.wmem_uncharge(skb.truesize());
             return Err(Errno::ENOBUFS);

@@ -15,6 +15,8 @@ const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
 const OPT_ECN: u8 = 8;
 const OPT_ECN_SEEN: u8 = 16;
+/// The place of `tcpi_delivery_rate_app_limited` in its byte.
+const APP_LIMITED_BIT: u8 = if cfg!(target_endian = "little") { 0 } else { 7 };
 /// `TCPI_ECN_MODE_RFC3168`.
 const MODE_RFC3168: u32 = 1;
 /// Where `tcpi_ecn_mode` stands, in bytes.
@@ -93,7 +95,7 @@ impl Sock {
             } else {
                 self.rcv_wscale | (self.snd_wscale << 4)
             },
-            0,
+            u8::from(self.rate.is_app_limited) << APP_LIMITED_BIT,
         ]);
         let connecting = matches!(self.state, State::SynSent | State::SynRecv);
         let notsent = if connecting {
@@ -141,8 +143,12 @@ impl Sock {
             self.stats.data_segs_in,
             self.stats.data_segs_out,
         ]);
-        // delivery_rate: not measured.
-        w.u64s(&[0, times.busy, times.rwnd_limited, times.sndbuf_limited]);
+        w.u64s(&[
+            self.delivery_rate(),
+            times.busy,
+            times.rwnd_limited,
+            times.sndbuf_limited,
+        ]);
         w.u32s(&[self.stats.delivered, self.stats.delivered_ce]);
         w.u64s(&[self.stats.bytes_sent, self.stats.bytes_retrans]);
         w.u32s(&[

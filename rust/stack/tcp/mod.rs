@@ -91,6 +91,8 @@ mod ecn;
 
 mod chrono;
 
+mod rate;
+
 mod rtt;
 
 mod mtu;

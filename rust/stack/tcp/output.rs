@@ -330,6 +330,7 @@ impl Sock {
         set_segs(cb, len, mss);
         cb.delivered = self.stats.delivered;
         cb.sent_at = now.as_nanos();
+        cb.rate_sent(&mut self.rate, self.packets_out, now);
         let cb = *cb;
         let Some(clone) = skb.clone_for_xmit() else {
             return Err((skb, Errno::ENOMEM));

@@ -99,6 +99,7 @@ impl Sock {
             let cb = skb.tcp_cb_mut();
             cb.sent_at = now.as_nanos();
             cb.delivered = delivered;
+            cb.rate_sent(&mut self.rate, self.packets_out, now);
         }
         self.rtx_queue.resent(cb.seq);
         Ok(segs)

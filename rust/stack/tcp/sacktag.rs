@@ -269,7 +269,12 @@ impl Sock {
             self.retrans_out = self.retrans_out.saturating_sub(segs);
         }
         if let Some(skb) = queue.at_or_before(cb.seq) {
-            skb.tcp_cb_mut().marks = marks;
+            let cb = skb.tcp_cb_mut();
+            cb.marks = marks;
+            if marks.has(Marks::SACKED) {
+                // The acknowledgement to come measures nothing any more.
+                cb.delivered_us = 0;
+            }
         }
         if marks.has(Marks::SACKED) {
             queue.forget_sent(cb.seq);

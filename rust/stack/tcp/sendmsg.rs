@@ -65,6 +65,7 @@ impl Sock {
         if env.shutdown().send() {
             return SendStep::Error(Errno::EPIPE);
         }
+        self.rate_check_app_limited(env);
         let (_, mut goal) = self.send_mss(env);
         let step = loop {
             if msg.remaining() == 0 {

@@ -73,8 +73,17 @@ pub struct Cb {
     pub delivered: u32,
     /// Received: the IP header's DS and ECN bits. Sent: the ECN bits that it is to have.
     pub dsfield: u8,
+    /// Sent: 1 if the application had not filled the flight then (`tx.is_app_limited`).
+    pub app_limited: u8,
     /// Keeps the layout free of implicit padding.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 2],
+    /// Sent: when the packet that had been delivered last was sent, in microseconds modulo 2^32
+    /// (`tx.first_tx_mstamp`).
+    pub first_tx_us: u32,
+    /// Sent: when it was delivered; 0 once this one was (`tx.delivered_mstamp`).
+    pub delivered_us: u32,
+    /// Keeps the layout free of implicit padding.
+    pub reserved2: [u8; 4],
 }
 
 impl Cb {

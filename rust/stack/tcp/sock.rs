@@ -6,6 +6,7 @@ use super::{
     cong::Algorithm,
     ecn::Ecn,
     rack::Rack,
+    rate::Rate,
     rtt::MinRtt,
     sack::{SackBlock, SackList},
     seq::SeqNum,
@@ -265,6 +266,7 @@ pub struct Sock {
     pub(super) cong: Algorithm,
     /// The user chose the algorithm (`icsk_ca_setsockopt`).
     pub(super) ca_setsockopt: bool,
+    pub(super) rate: Rate,
     /// Segments acknowledged towards the next step of congestion avoidance.
     pub(super) snd_cwnd_cnt: u32,
     /// The most segments in flight since `snd_cwnd_stamp`, while the application limits them.
@@ -460,6 +462,7 @@ impl Sock {
             check_space: false,
             cong: Algorithm::default(),
             ca_setsockopt: false,
+            rate: Rate::default(),
             snd_cwnd_cnt: 0,
             snd_cwnd_used: 0,
             snd_cwnd_stamp: Instant::ZERO,

@@ -273,6 +273,10 @@ impl Env for World {
         self.wmem as u32
     }
 
+    fn has_queued_below(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     fn wmem_charge(&mut self, bytes: usize) {
         self.wmem += bytes;
     }

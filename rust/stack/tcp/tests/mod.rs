@@ -12,6 +12,7 @@ mod handshake;
 mod hostile;
 mod memory;
 mod mtu;
+mod rate;
 mod sack;
 mod script;
 mod seqnum;
