@@ -64,13 +64,13 @@ impl Conditions {
         format!("{}%", f64::from(self.loss) / 10.0)
     }
 
-    /// Bytes of one transfer: enough for some twenty losses and more. Without a delay there is time for
-    /// more, and need: a few timeouts decide there.
+    /// Bytes of one transfer. Without a delay one timeout decides, so there is need for more.
     fn bytes(self) -> usize {
         match (self.loss, self.rtt) {
-            (0 | 1, _) | (_, 0) => 32 << 20,
-            (10, _) => 8 << 20,
-            _ => 4 << 20,
+            (_, 0) => 16 << 20,
+            (0 | 1, _) => 8 << 20,
+            (10, _) => 4 << 20,
+            _ => 2 << 20,
         }
     }
 }
@@ -140,7 +140,8 @@ pub fn run(args: &Args) -> Result<bool> {
     }
     print!("{}", table::text(&rows, args.subject));
     if let Some(file) = &args.rst {
-        std::fs::write(file, table::rst(&rows, args.subject)).with_context(|| file.clone())?;
+        std::fs::write(file, table::rst(&rows, args.subject, args.seeds))
+            .with_context(|| file.clone())?;
     }
     if !args.check {
         return Ok(true);

@@ -18,12 +18,13 @@ pub fn text(rows: &[Row], subject: Family) -> String {
     t
 }
 
-/// In reStructuredText.
-pub fn rst(rows: &[Row], subject: Family) -> String {
+/// In reStructuredText; medians of so many seeds.
+pub fn rst(rows: &[Row], subject: Family, seeds: u32) -> String {
     let rule = line(&WIDTHS.map(|w| "=".repeat(w)));
     let mut t = format!(
         ".. SPDX-License-Identifier: GPL-2.0\n\
-         .. Made by `make bench-loss`.\n\n{rule}{}{rule}",
+         .. Made by `make bench-loss`.\n\n\
+         Median of {seeds} seed(s).\n\n{rule}{}{rule}",
         line(&head(subject))
     );
     for row in rows {
