@@ -2,8 +2,8 @@
 //! TCP sockets: what the socket core calls a protocol, around the stack's connection.
 //!
 //! The connection ([`tcp::Sock`]) is the private part of the socket: it belongs to whoever holds the
-//! lock, and every entry into it goes through [`enter`], which afterwards does what the stack only asked
-//! for: publishes what lock-free readers want to know, wakes sleepers, and arms the one timer.
+//! lock, and every entry that may change it goes through [`enter`], which afterwards does what the stack
+//! only asked for: publishes what lock-free readers want to know, wakes sleepers, and arms the one timer.
 //!
 //! | file | holds |
 //! |---|---|

@@ -115,9 +115,18 @@ pub(super) struct OutOptions {
 }
 
 impl OutOptions {
+    /// Whether there is a timestamp at the most: so it is in nearly every segment.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.mss == 0 && self.wscale.is_none() && !self.sack_perm && self.sacks.is_empty()
+    }
+
     /// Bytes that [`OutOptions::emit`] fills: a multiple of four.
     #[inline]
     pub(super) fn len(&self) -> usize {
+        if self.is_plain() {
+            return if self.tstamp.is_some() { 12 } else { 0 };
+        }
         let mut n = 0;
         if self.mss != 0 {
             n += 4;
@@ -141,7 +150,12 @@ impl OutOptions {
     /// stands where the NOPs of the timestamp would.
     #[inline]
     pub(super) fn emit(&self, out: &mut [u8]) {
-        if out.is_empty() {
+        if self.is_plain() {
+            if let Some((val, ecr)) = self.tstamp {
+                let out = put(out, TSTAMP_WORD);
+                let out = put(out, val.to_be_bytes());
+                put(out, ecr.to_be_bytes());
+            }
             return;
         }
         let out = if self.mss != 0 {
