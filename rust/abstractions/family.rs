@@ -49,6 +49,32 @@ impl Create<'_> {
             || unsafe { bindings::ns_capable((*self.net).user_ns, bindings::CAP_NET_RAW as c_int) }
     }
 
+    /// Whether whoever makes it may send echo requests: one of its groups is in `net.ipv4.ping_group_range`.
+    ///
+    /// Mirrors [`ping_init_sock`](srctree/net/ipv4/ping.c)
+    pub fn may_ping(&self) -> bool {
+        // SAFETY: A live namespace with its range, of which each end is read once; a change that comes between
+        // is as one a moment later.
+        let (low, high) = unsafe {
+            let range = &raw const (*self.net).ipv4.ping_group_range.range;
+            let [low, high] = range.read_volatile();
+            (low.val, high.val)
+        };
+        let has = |gid: bindings::kgid_t| (low..=high).contains(&gid.val);
+        // SAFETY: Process context. A task alone changes its groups, and there are `ngroups` of them.
+        unsafe {
+            if has(bindings::current_egid()) {
+                return true;
+            }
+            let groups = bindings::current_groups();
+            let n = (*groups).ngroups.max(0) as usize;
+            let first = (&raw const (*groups).gid).cast::<bindings::kgid_t>();
+            core::slice::from_raw_parts(first, n)
+                .iter()
+                .any(|g| has(*g))
+        }
+    }
+
     /// Makes it a socket of the protocol `P` for packets of the IP protocol `protocol`, and calls `then`.
     ///
     /// # Errors

@@ -283,7 +283,7 @@ impl Sk {
     }
 
     /// Sets `SO_REUSEADDR`. With the socket's lock held.
-    pub(super) fn set_reuse(&self, on: bool) {
+    pub fn set_reuse(&self, on: bool) {
         let mut unit = read!(self, sk.__sk_common._bitfield_1);
         unit.set(0, 4, u64::from(on));
         write!(self, sk.__sk_common._bitfield_1, unit);

@@ -9,6 +9,10 @@ use super::{
         Secrets, //
     },
     inetsw,
+    ping::{
+        self,
+        Ping, //
+    },
     ports::{
         PortTable,
         Rules, //
@@ -80,13 +84,16 @@ pub(crate) struct Protocols {
     _tcp: ProtoRegistration<Tcp>,
     _udp: ProtoRegistration<Udp>,
     _raw: ProtoRegistration<Raw>,
+    _ping: ProtoRegistration<Ping>,
     _half_open: MiniCacheGuard,
     _time_wait: MiniCacheGuard,
     _tcp_table: TableGuard,
     _udp_table: TableGuard,
     _raw_table: TableGuard,
+    _ping_table: TableGuard,
     _tcp_ports: Guard<PortTable>,
     _udp_ports: Guard<PortTable>,
+    _ping_idents: Guard<PortTable>,
     _secrets: Guard<Secrets>,
 }
 
@@ -104,12 +111,15 @@ impl Protocols {
         let secrets = inet_sock::draw_secrets()?;
         let udp_ports = udp::PORTS.set(PortTable::new(ports, Rules::Udp)?)?;
         let tcp_ports = tcp::PORTS.set(PortTable::new(ports, Rules::Tcp)?)?;
-        // The connected part stays empty.
+        let ping_idents = ping::IDENTS.set(PortTable::new(256, Rules::Udp)?)?;
+        // Few use these, and the connected part of their tables stays empty.
+        let ping_table = Ping::table().create(1, 256)?;
         let raw_table = Raw::table().create(1, 256)?;
         let udp_table = Udp::table().create(ports, ports)?;
         let tcp_table = Tcp::table().create(connected, 256)?;
         let time_wait = TimeWait::cache().create()?;
         let half_open = HalfOpen::cache().create()?;
+        let ping = Ping::proto().register(family, module, None)?;
         let raw = Raw::proto().register(family, module, None)?;
         let udp = Udp::proto().register(family, module, None)?;
         let tcp = Tcp::proto().register(family, module, Some(mem))?;
@@ -118,13 +128,16 @@ impl Protocols {
             _tcp: tcp,
             _udp: udp,
             _raw: raw,
+            _ping: ping,
             _half_open: half_open,
             _time_wait: time_wait,
             _tcp_table: tcp_table,
             _udp_table: udp_table,
             _raw_table: raw_table,
+            _ping_table: ping_table,
             _tcp_ports: tcp_ports,
             _udp_ports: udp_ports,
+            _ping_idents: ping_idents,
             _secrets: secrets,
         })
     }

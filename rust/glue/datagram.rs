@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     abstractions::{
+        inet::AddrType,
         proto::Protocol,
         route_config::accepts_pmtu,
         skbuff::SkBuff,
@@ -33,6 +34,7 @@ use crate::{
         socket::{
             IoctlArg,
             Msg,
+            RawAddr,
             Socket, //
         },
     },
@@ -41,14 +43,21 @@ use crate::{
         counters::Counter,
         errno::Errno,
         icmp::input::Quoted,
-        ip::route::{
-            Flow,
-            Kind,
-            Scope, //
+        ip::{
+            output::Xmit,
+            route::{
+                Flow,
+                Kind,
+                Scope, //
+            },
         },
+        socket::FourTuple,
         wire::{
             icmp,
-            ipv4::Addr, //
+            ipv4::{
+                self,
+                Addr, //
+            },
         },
     },
 };
@@ -224,4 +233,152 @@ pub(super) fn update_pmtu(state: &State, quoted: &Quoted, so: &Sk) {
     if let Ok(route) = Route::output(state, &flow) {
         route.update_pmtu(state, quoted.mtu.into());
     }
+}
+
+/// Whether the address may be bound to, and what it is then heard by and sent from.
+///
+/// # Errors
+///
+/// EADDRNOTAVAIL.
+pub(super) fn bindable(so: &Sk, addr: u32) -> Result<(u32, u32)> {
+    let net = so.net();
+    let anywhere = net.nonlocal_bind()
+        || so.inet_flag(bindings::INET_FLAGS_FREEBIND)
+        || so.inet_flag(bindings::INET_FLAGS_TRANSPARENT);
+    match net.addr_type(addr, so.bound_dev_if()) {
+        AddrType::Multicast | AddrType::Broadcast => Ok((addr, 0)),
+        AddrType::Other if addr != 0 && !anywhere => Err(EADDRNOTAVAIL),
+        _ => Ok((addr, addr)),
+    }
+}
+
+/// Makes `addr` the peer of the socket, whose lock is held.
+///
+/// # Errors
+///
+/// EINVAL, EAFNOSUPPORT; EACCES for a broadcast without SO_BROADCAST; those of the look-up.
+///
+/// Mirrors [`__ip4_datagram_connect`](srctree/net/ipv4/datagram.c)
+pub(super) fn connect(so: &Sk, addr: &RawAddr<'_>) -> Result {
+    let (daddr, dport) = inet_sock::peer(addr)?;
+    let state = State::of(so.net()).ok_or(ENETUNREACH)?;
+    let flow = flow(state, so, daddr, &Ipcm::default());
+    let way = Route::output(state, &flow).map_err(error)?;
+    if way.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
+        return Err(EACCES);
+    }
+    let saddr = way.saddr().to_u32();
+    if so.saddr() == 0 {
+        so.set_saddr(saddr);
+    }
+    if so.rcv_saddr() == 0 {
+        so.set_rcv_saddr(saddr);
+    }
+    // Nowhere is here.
+    so.set_daddr(match daddr {
+        Addr::ANY => saddr,
+        a => a.to_u32(),
+    });
+    so.set_dport(dport);
+    so.set_state(bindings::TCP_ESTABLISHED as u8);
+    Ok(())
+}
+
+/// Takes the peer of the socket, whose lock is held, from it.
+///
+/// Mirrors [`__udp_disconnect`](srctree/net/ipv4/udp.c)
+pub(super) fn disconnect(so: &Sk) {
+    so.set_state(bindings::TCP_CLOSE as u8);
+    so.set_daddr(0);
+    so.set_dport(0);
+    if !inet_sock::addr_is_users(so) {
+        so.set_rcv_saddr(0);
+        so.set_saddr(0);
+    }
+}
+
+/// The MTU of the way to the socket's peer, for IP_MTU.
+pub(super) fn mtu(so: &Sk) -> Option<u32> {
+    let state = State::of(so.net())?;
+    let daddr = Addr::from_u32(so.daddr());
+    if daddr.is_any() {
+        return None;
+    }
+    let flow = flow(state, so, daddr, &Ipcm::default());
+    Some(Route::output(state, &flow).ok()?.mtu())
+}
+
+/// The IP header of a message of `len` bytes, with no transport's header or with its user's.
+///
+/// # Errors
+///
+/// EMSGSIZE when it is too long for its way and may not be cut.
+pub(super) fn xmit(
+    state: &State,
+    so: &Sk,
+    route: &Route,
+    id: &FourTuple,
+    protocol: ipv4::Protocol,
+    ipc: &Ipcm,
+    len: usize,
+) -> Result<Xmit> {
+    let mut x = inet_sock::xmit(so, id, protocol, route);
+    let mtu = route.sock_mtu(so.pmtudisc());
+    let mode = u32::from(so.pmtudisc());
+    if len > (mtu as usize).saturating_sub(ipv4::HEADER_LEN) {
+        if !inet_sock::ignores_df(mode) {
+            so.local_error(Errno::EMSGSIZE.get(), id.daddr.to_u32(), so.dport(), mtu);
+            return Err(EMSGSIZE);
+        }
+        x.dont_fragment = false;
+    }
+    x.dont_fragment |= mode == bindings::IP_PMTUDISC_PROBE;
+    if id.daddr.is_multicast() {
+        x.ttl = so.mc_ttl();
+    }
+    x.tos = ipc.tos.unwrap_or(x.tos);
+    x.ttl = ipc.ttl.unwrap_or(x.ttl);
+    x.id = state.idents.select(&x, 1);
+    Ok(x)
+}
+
+/// recvmsg(2) of a packet as it lies in the queue, from an address without a port.
+///
+/// # Errors
+///
+/// EOPNOTSUPP, EAGAIN, EFAULT, EINTR, the socket's error.
+///
+/// Mirrors [`raw_recvmsg`](srctree/net/ipv4/raw.c)
+pub(super) fn recvmsg<P: Protocol>(
+    so: &Sock<P>,
+    msg: &mut Msg<'_>,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    if flags & bindings::MSG_OOB != 0 {
+        return Err(EOPNOTSUPP);
+    }
+    if flags & bindings::MSG_ERRQUEUE != 0 {
+        return msg.recv_error(so, len);
+    }
+    let got = so.recv_datagram(flags, |skb, off| {
+        let whole = skb.len();
+        let copied = whole.saturating_sub(off).min(len);
+        if copied < whole {
+            msg.add_flags(bindings::MSG_TRUNC);
+        }
+        msg.iter().copy_datagram(skb, off, copied)?;
+        let source = skb
+            .network_header()
+            .get(12..16)
+            .and_then(|b| b.first_chunk());
+        let source = source.map_or(0, |b| u32::from_be_bytes(*b));
+        msg.set_name(source, 0);
+        msg.recv_control(so, skb, 0);
+        Ok(match flags & bindings::MSG_TRUNC {
+            0 => copied,
+            _ => whole,
+        })
+    })?;
+    Ok(got.unwrap_or(0))
 }

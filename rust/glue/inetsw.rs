@@ -5,6 +5,7 @@
 
 use super::{
     net::State,
+    ping::Ping,
     raw::{
         self,
         Raw, //
@@ -48,9 +49,10 @@ const fn row<P: SocketOps>() -> ProtoSw {
 /// The protocol of a row for every protocol.
 const ANY: u16 = bindings::IPPROTO_IP as u16;
 
-static INETSW: [ProtoSw; 3] = [
+static INETSW: [ProtoSw; 4] = [
     row::<Tcp>(),
     row::<Udp>(),
+    row::<Ping>(),
     ProtoSw {
         ty: Raw::TYPE,
         protocol: ANY,
@@ -63,7 +65,8 @@ static INETSW: [ProtoSw; 3] = [
 /// # Errors
 ///
 /// EINVAL for a protocol out of range, ESOCKTNOSUPPORT for a type that is not there, EPROTONOSUPPORT for
-/// a protocol that the type does not have, EPERM for a raw socket without CAP_NET_RAW, ENOMEM.
+/// a protocol that the type does not have, EPERM for a raw socket without CAP_NET_RAW, EACCES for a ping socket
+/// of a group that `net.ipv4.ping_group_range` does not have, ENOMEM.
 ///
 /// Mirrors [`inet_create`](srctree/net/ipv4/af_inet.c)
 pub(super) fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
@@ -82,6 +85,9 @@ pub(super) fn create(new: Create<'_>, ty: u16, protocol: c_int) -> Result {
         if protocol != 0 {
             if ty == Raw::TYPE && !new.may_raw() {
                 return Err(EPERM);
+            }
+            if ty == Ping::TYPE && protocol == Ping::PROTOCOL && !new.may_ping() {
+                return Err(EACCES);
             }
             // From the first socket on packets are claimed.
             State::of(new.net()).ok_or(ENETDOWN)?.activate()?;

@@ -18,7 +18,7 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
-//! | [`raw`], [`datagram`] | raw sockets, and what they share with UDP's |
+//! | [`raw`], [`ping`], [`datagram`] | raw and ping sockets, and what they share with UDP's |
 //! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
@@ -34,6 +34,7 @@ pub(crate) mod ip_input;
 pub(crate) mod mib;
 pub(crate) mod neigh;
 pub(crate) mod net;
+pub(crate) mod ping;
 pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod proc_net;

@@ -2,7 +2,7 @@
 //! Raw sockets: packets of one IP protocol, header and all.
 //!
 //! A raw socket gets a copy of what is for others, too. In `coexist` it is made where packets are claimed,
-//! in `replace` where they are delivered.
+//! in `replace` where they are delivered. [`ping`] sockets get theirs on the way.
 //!
 //! Mirrors [`raw.c`](srctree/net/ipv4/raw.c)
 
@@ -13,6 +13,7 @@ use super::{
         error, //
     },
     net::State,
+    ping,
     route::Route,
     sockopt::{
         self,
@@ -27,7 +28,6 @@ use crate::{
             Candidate,
             Table, //
         },
-        inet::AddrType,
         iov::{
             OptIn,
             OptOut, //
@@ -79,8 +79,7 @@ use crate::{
             self,
             ipv4::{
                 self,
-                Addr,
-                HEADER_LEN, //
+                Addr, //
             },
         },
     },
@@ -213,15 +212,16 @@ pub(super) fn deliver(state: &State, header: &Header, skb: &Skb, ifindex: u32) -
         }
     }
     if header.protocol == ipv4::Protocol::ICMP {
-        icmp_error(state, header, skb, ifindex);
+        icmp_rcv(state, header, skb, ifindex);
     }
     heard != 0
 }
 
-/// An ICMP message, whose data begin with the IP header, may be about packets of raw sockets.
+/// An ICMP message, whose data begin with the IP header, may be an answer for a ping socket, or about a packet
+/// of one or of a raw socket.
 ///
 /// Mirrors [`raw_icmp_error`](srctree/net/ipv4/raw.c)
-fn icmp_error(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
+fn icmp_rcv(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
     let Some(mut message) = skb.dup() else {
         return;
     };
@@ -229,6 +229,9 @@ fn icmp_error(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
     let to_many = state.addr_type(header.daddr) != Kind::Local;
     // Whoever it is for in the end counts it.
     let found = icmp::input::rcv(&mut message, state.net.sysctl(), to_many, |_| ());
+    if let Ok(icmp::input::Message::EchoReply) = found {
+        return ping::rcv(state, header, message, ifindex);
+    }
     if let Ok(icmp::input::Message::Error(quoted)) = found {
         let protocol = u16::from(quoted.protocol.0);
         let hash = inet_sock::bound_hash(state.net, protocol);
@@ -241,6 +244,9 @@ fn icmp_error(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
                 && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
         };
         let mut told = 0usize;
+        if quoted.protocol == ipv4::Protocol::ICMP {
+            ping::err(state, &quoted, &mut message, ifindex);
+        }
         loop {
             let mut some = [const { None }; BATCH];
             let n = TABLE.some_bound(hash, told, &mut some, wants);
@@ -341,23 +347,6 @@ fn send_hdrinc(
     Ok(skb)
 }
 
-/// Whether the address may be bound to, and what it is then heard by and sent from.
-///
-/// # Errors
-///
-/// EADDRNOTAVAIL.
-fn bindable(so: &Sock<Raw>, addr: u32) -> Result<(u32, u32)> {
-    let net = so.net();
-    let anywhere = net.nonlocal_bind()
-        || so.inet_flag(bindings::INET_FLAGS_FREEBIND)
-        || so.inet_flag(bindings::INET_FLAGS_TRANSPARENT);
-    match net.addr_type(addr, so.bound_dev_if()) {
-        AddrType::Multicast | AddrType::Broadcast => Ok((addr, 0)),
-        AddrType::Other if addr != 0 && !anywhere => Err(EADDRNOTAVAIL),
-        _ => Ok((addr, addr)),
-    }
-}
-
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
         so.leave_groups();
@@ -376,7 +365,7 @@ impl SocketOps for Raw {
         if so.state() != bindings::TCP_CLOSE as u8 {
             return Err(EINVAL);
         }
-        let (heard, from) = bindable(so, a)?;
+        let (heard, from) = datagram::bindable(so, a)?;
         so.set_rcv_saddr(heard);
         so.set_saddr(from);
         Ok(())
@@ -387,37 +376,10 @@ impl SocketOps for Raw {
         let so = sock.sk();
         let _lock = UserLock::new(so);
         if u32::from(addr.family()?) == bindings::AF_UNSPEC {
-            so.set_state(bindings::TCP_CLOSE as u8);
-            so.set_daddr(0);
-            so.set_dport(0);
-            if !inet_sock::addr_is_users(so) {
-                so.set_rcv_saddr(0);
-                so.set_saddr(0);
-            }
+            datagram::disconnect(so);
             return Ok(());
         }
-        let (daddr, dport) = inet_sock::peer(&addr)?;
-        let state = State::of(so.net()).ok_or(ENETUNREACH)?;
-        let flow = datagram::flow(state, so, daddr, &Ipcm::default());
-        let way = Route::output(state, &flow).map_err(error)?;
-        if way.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
-            return Err(EACCES);
-        }
-        let saddr = way.saddr().to_u32();
-        if so.saddr() == 0 {
-            so.set_saddr(saddr);
-        }
-        if so.rcv_saddr() == 0 {
-            so.set_rcv_saddr(saddr);
-        }
-        so.set_daddr(if daddr.is_any() {
-            saddr
-        } else {
-            daddr.to_u32()
-        });
-        so.set_dport(dport);
-        so.set_state(bindings::TCP_ESTABLISHED as u8);
-        Ok(())
+        datagram::connect(so, &addr)
     }
 
     fn accept(_so: &Sock<Self>, _nonblock: bool) -> Result<(SockRef<Self>, bool)> {
@@ -468,18 +430,7 @@ impl SocketOps for Raw {
             bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => {
                 out.put_int(so.inet_flag(bindings::INET_FLAGS_HDRINCL).into())
             }
-            bindings::SOL_IP => {
-                let mtu = || {
-                    let state = State::of(so.net())?;
-                    let daddr = Addr::from_u32(so.daddr());
-                    if daddr.is_any() {
-                        return None;
-                    }
-                    let flow = datagram::flow(state, so, daddr, &Ipcm::default());
-                    Some(Route::output(state, &flow).ok()?.mtu())
-                };
-                sockopt::get_ip_datagram(so, name, out, mtu)
-            }
+            bindings::SOL_IP => sockopt::get_ip_datagram(so, name, out, || datagram::mtu(so)),
             SOL_RAW if name as u32 == ICMP_FILTER => {
                 if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
                     return Err(EOPNOTSUPP);
@@ -538,20 +489,7 @@ impl SocketOps for Raw {
                 dport: 0,
             };
             let protocol = ipv4::Protocol(so.protocol() as u8);
-            let mut x = inet_sock::xmit(so, &id, protocol, &route);
-            if len > (mtu as usize).saturating_sub(HEADER_LEN) {
-                if !inet_sock::ignores_df(so.pmtudisc().into()) {
-                    so.local_error(Errno::EMSGSIZE.get(), id.daddr.to_u32(), so.dport(), mtu);
-                    return Err(EMSGSIZE);
-                }
-                x.dont_fragment = false;
-            }
-            if id.daddr.is_multicast() {
-                x.ttl = so.mc_ttl();
-            }
-            x.tos = ipc.tos.unwrap_or(x.tos);
-            x.ttl = ipc.ttl.unwrap_or(x.ttl);
-            x.id = state.idents.select(&x, 1);
+            let x = datagram::xmit(state, so, &route, &id, protocol, &ipc, len)?;
             tx::queue_xmit(state, &route, skb, &x, mtu, so.as_ptr(), now)
         };
         match sent {
@@ -564,33 +502,7 @@ impl SocketOps for Raw {
 
     /// Mirrors [`raw_recvmsg`](srctree/net/ipv4/raw.c)
     fn recvmsg(so: &Sock<Self>, msg: &mut Msg<'_>, len: usize, flags: u32) -> Result<usize> {
-        if flags & bindings::MSG_OOB != 0 {
-            return Err(EOPNOTSUPP);
-        }
-        if flags & bindings::MSG_ERRQUEUE != 0 {
-            return msg.recv_error(so, len);
-        }
-        let got = so.recv_datagram(flags, |skb, off| {
-            let whole = skb.len();
-            let copied = whole.saturating_sub(off).min(len);
-            if copied < whole {
-                msg.add_flags(bindings::MSG_TRUNC);
-            }
-            msg.iter().copy_datagram(skb, off, copied)?;
-            let source = skb
-                .network_header()
-                .get(12..16)
-                .and_then(|b| b.first_chunk());
-            let source = source.map_or(0, |b| u32::from_be_bytes(*b));
-            msg.set_name(source, 0);
-            msg.recv_control(so, skb, 0);
-            Ok(if flags & bindings::MSG_TRUNC != 0 {
-                whole
-            } else {
-                copied
-            })
-        })?;
-        Ok(got.unwrap_or(0))
+        datagram::recvmsg(so, msg, len, flags)
     }
 
     fn splice_eof(_so: &Sock<Self>) {}

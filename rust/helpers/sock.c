@@ -29,6 +29,17 @@ bool rust_helper_signal_pending_current(void)
 	return signal_pending(current);
 }
 
+/* linux/cred.h */
+kgid_t rust_helper_current_egid(void)
+{
+	return current_egid();
+}
+
+const struct group_info *rust_helper_current_groups(void)
+{
+	return current_cred()->group_info;
+}
+
 /* net/sock.h */
 void rust_helper_sock_recv_timestamp(struct msghdr *msg, struct sock *sk, struct sk_buff *skb)
 {

@@ -50,6 +50,26 @@ pub fn echo_reply(skb: &mut SkBuff) -> Option<Skb> {
     Some(reply)
 }
 
+/// Completes an echo request that a user wrote: its identifier, and the checksum over all of it. `false` for
+/// anything else.
+///
+/// Mirrors [`ping_supported`, `ping_v4_sendmsg`](srctree/net/ipv4/ping.c)
+pub fn complete_echo(bytes: &mut [u8], ident: u16) -> bool {
+    let [kind, 0, c0, c1, i0, i1, ..] = bytes else {
+        return false;
+    };
+    if Type(*kind) != Type::ECHO {
+        return false;
+    }
+    [*c0, *c1] = [0, 0];
+    [*i0, *i1] = ident.to_be_bytes();
+    let sum = checksum::finish(checksum::partial(bytes, 0)).to_be_bytes();
+    if let Some(field) = bytes.get_mut(2..4) {
+        field.copy_from_slice(&sum);
+    }
+    true
+}
+
 /// Whether an error may be sent about a packet with this header, whose payload is `payload` as far as
 /// it is at hand. The caller knows that the frame was for this host alone and so was its route.
 ///
@@ -126,6 +146,19 @@ mod tests {
             id: 0,
             frag_off,
         }
+    }
+
+    #[test]
+    fn complete_echo__own_identifier_right_checksum() {
+        let mut bytes = *b"\x08\0\x12\x34\xff\xff\0\x07odd";
+        assert!(complete_echo(&mut bytes, 0xbeef));
+        let p = Packet::new_checked(&bytes).unwrap();
+        assert!(p.verify_checksum());
+        assert_eq!(Repr::parse(&p).rest, [0xbe, 0xef, 0, 7]);
+        for other in [*b"\0\0______", *b"\x08\x01______", *b"\x0d\0______"] {
+            assert!(!complete_echo(&mut other.clone(), 1), "{other:?}");
+        }
+        assert!(!complete_echo(&mut [8, 0, 0], 1));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Raw sockets.
+//! Raw sockets, and ping sockets.
 
 use std::net::SocketAddrV4;
 
@@ -29,6 +29,14 @@ pub const CASES: &[Case] = &[
     Case::one(G, "connected_hears_its_peer_alone", connected).veth(),
     Case::one(G, "IP_HDRINCL_is_completed_and_sent", hdrincl).veth(),
     Case::one(G, "hears_what_UDP_hears", copies).veth(),
+    Case::one(G, "ping_socket_of_a_group_that_may_not_EACCES", ping_group)
+        .veth()
+        .fresh(),
+    Case::one(G, "ping_socket_hears_its_own_answers", ping_echo).veth(),
+    Case::one(G, "ping_socket_errnos", ping_errnos).veth(),
+    Case::one(G, "ping_socket_hears_of_errors", ping_unreachable)
+        .veth()
+        .fresh(),
 ];
 
 fn raw(ctx: &Ctx, protocol: i32) -> Result<Sock> {
@@ -165,5 +173,103 @@ fn copies(ctx: &Ctx) -> Result<()> {
     let n = s.recv(&mut buf, 0).sys("recv of RAW")?;
     check_eq!(n, 20 + 8 + 4, "length, with both headers");
     check!(&buf[28..n] == b"both", "the datagram changed");
+    Ok(())
+}
+
+/// A ping socket, which this user's group may have.
+fn ping(ctx: &Ctx) -> Result<Sock> {
+    let ns = &ctx.lab.a.ns;
+    ns.sysctl("net/ipv4/ping_group_range", "0 0")?;
+    ns.enter(|| Sock::new(ctx.family(), c::SOCK_DGRAM, c::IPPROTO_ICMP))
+        .sys("socket(DGRAM, ICMP)")
+}
+
+fn ping_group(ctx: &Ctx) -> Result<()> {
+    let ns = &ctx.lab.a.ns;
+    ns.sysctl("net/ipv4/ping_group_range", "1 0")?;
+    let none = ns.enter(|| Sock::new(ctx.family(), c::SOCK_DGRAM, c::IPPROTO_ICMP));
+    want_errno("socket(DGRAM, ICMP)", none, c::EACCES)?;
+    ping(ctx).map(|_| ())
+}
+
+fn ping_echo(ctx: &Ctx) -> Result<()> {
+    let (s, b) = (ping(ctx)?, &ctx.lab.b);
+    let other = ping(ctx)?;
+    s.sendto(&request(0x1234), 0, b.at(0)).sys("sendto")?;
+    let ident = s.local().sys("name")?.port();
+    let mut buf = [0; 200];
+    let (n, from) = s.recvfrom(&mut buf, 0).sys("recvfrom")?;
+    check_eq!(from, SocketAddrV4::new(b.ip, 0), "who answered");
+    check_eq!(n, request(0).len(), "length, without the IP header");
+    let mut want = request(ident);
+    // The answer's checksum is its own.
+    want[0] = ECHO_REPLY;
+    want[2..4].copy_from_slice(&buf[2..4]);
+    check_eq!(&buf[..n], &want[..], "the answer");
+    // Connected, and by another socket, which hears nothing of the first.
+    other.connect(b.at(0)).sys("connect")?;
+    want_errno(
+        "the other",
+        other.recv(&mut buf, c::MSG_DONTWAIT),
+        c::EAGAIN,
+    )?;
+    other.send(&request(1), 0).sys("send")?;
+    let n = other.recv(&mut buf, 0).sys("recv")?;
+    check_eq!(
+        &buf[4..6],
+        &other.local().sys("name")?.port().to_be_bytes(),
+        "its identifier, of {n} bytes"
+    );
+    Ok(())
+}
+
+fn ping_errnos(ctx: &Ctx) -> Result<()> {
+    let (s, b) = (ping(ctx)?, &ctx.lab.b);
+    want_errno("7 bytes", s.sendto(&[8; 7], 0, b.at(0)), c::EINVAL)?;
+    let mut answer = request(1);
+    answer[0] = ECHO_REPLY;
+    want_errno("an answer", s.sendto(&answer, 0, b.at(0)), c::EINVAL)?;
+    want_errno("no address", s.send(&request(1), 0), c::EDESTADDRREQ)?;
+    let first = ping(ctx)?;
+    first.bind(ctx.lab.a.at(77)).sys("bind")?;
+    // As a user of SO_REUSEADDR may; who was not born with it may not.
+    let second = ping(ctx)?;
+    second
+        .bind(ctx.lab.a.at(77))
+        .sys("bind of the same identifier")?;
+    let third = ping(ctx)?;
+    third
+        .set(c::SOL_SOCKET, c::SO_REUSEADDR, 0)
+        .sys("SO_REUSEADDR")?;
+    want_errno(
+        "the same identifier without SO_REUSEADDR",
+        third.bind(ctx.lab.a.at(77)),
+        c::EADDRINUSE,
+    )?;
+    let elsewhere = SocketAddrV4::new([192, 0, 2, 1].into(), 0);
+    want_errno(
+        "a foreign address",
+        ping(ctx)?.bind(elsewhere),
+        c::EADDRNOTAVAIL,
+    )
+}
+
+fn ping_unreachable(ctx: &Ctx) -> Result<()> {
+    let s = ping(ctx)?;
+    s.set(c::IPPROTO_IP, c::IP_RECVERR, 1).sys("IP_RECVERR")?;
+    ctx.lab.a.ns.ip("route add 192.0.2.0/24 via 10.77.0.2")?;
+    ctx.lab.b.ns.sysctl("net/ipv4/ip_forward", "1")?;
+    ctx.lab.b.ns.ip("route add unreachable 192.0.2.0/24")?;
+    let to = SocketAddrV4::new([192, 0, 2, 1].into(), 0);
+    s.sendto(&request(1), 0, to).sys("sendto")?;
+    s.await_events(c::POLLIN).sys("poll")?;
+    let m = s
+        .recvmsg(&mut [0; 50], c::MSG_ERRQUEUE)
+        .sys("recvmsg(ERRQUEUE)")?;
+    check_eq!((m.len, m.from), (request(1).len(), to), "of which request");
+    let told = m.control.iter().find(|(_, t, _)| *t == c::IP_RECVERR);
+    let told = told.map(|(_, _, d)| (d[0], d[4], d[5], d[6]));
+    // EHOSTUNREACH, by ICMP: destination unreachable, host.
+    check_eq!(told, Some((c::EHOSTUNREACH as u8, 2, 3, 1)), "the error");
     Ok(())
 }
