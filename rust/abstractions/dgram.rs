@@ -228,6 +228,25 @@ impl Skb {
         }
     }
 
+    /// Puts fragments' payloads behind this one's, which is then the datagram's. `false` when there is no memory.
+    ///
+    /// Mirrors [`inet_frag_reasm_finish`](srctree/net/ipv4/inet_fragment.c)
+    pub fn join_fragments(&mut self, rest: &mut SkbQueue) -> bool {
+        // SAFETY: Exclusively ours.
+        let listed = unsafe { !(*self.shinfo()).frag_list.is_null() };
+        let len = self.len();
+        // Its list must be free, and its head nobody else's.
+        if (listed && !self.ensure_linear(len)) || !self.cow(0) {
+            return false;
+        }
+        // The sum is right only if somebody vouches for every part.
+        if !(self.csum_is_good() && rest.iter().all(SkBuff::csum_is_good)) {
+            self.set_csum_none();
+        }
+        self.join(rest);
+        true
+    }
+
     /// Cuts a datagram that stands for several ([`SkBuff::gso_size`]), whose data begin with the IP header, into
     /// those. Softirq.
     ///

@@ -137,17 +137,6 @@ impl Drop for Dst {
     }
 }
 
-/// The gateway of the route that a packet carries, in host order; `None` if its destination is on the
-/// link, or if it has no route. Under RCU.
-pub(crate) fn gateway(skb: &SkBuff) -> Option<u32> {
-    // SAFETY: A route on a packet is a live `struct rtable`, of which the `dst` is the first field.
-    unsafe {
-        let rt = skb.dst().cast::<bindings::rtable>().as_ref()?;
-        (rt.rt_uses_gateway != 0 && u32::from(rt.rt_gw_family) == bindings::AF_INET)
-            .then(|| u32::from_be(rt.__bindgen_anon_1.rt_gw4))
-    }
-}
-
 /// Sends a packet on by the route that it carries: the host's, which a filter gave it. The error is
 /// negative.
 ///

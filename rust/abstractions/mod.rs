@@ -6,14 +6,12 @@
 //! part of its contract.
 
 pub(crate) mod chains;
-pub(crate) mod defrag;
 pub(crate) mod dgram;
 pub(crate) mod dst;
 pub(crate) mod ehash;
 pub(crate) mod errqueue;
 pub(crate) mod family;
 pub(crate) mod fib_notifier;
-pub(crate) mod fragment;
 pub(crate) mod host_port;
 pub(crate) mod inet;
 pub(crate) mod iov;

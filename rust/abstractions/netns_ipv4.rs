@@ -60,6 +60,23 @@ impl Sysctl {
         }
     }
 
+    /// Bytes that the fragments of the namespace may take (`ipfrag_high_thresh`).
+    pub fn ipfrag_high_thresh(&self) -> usize {
+        let ipv4 = core::ptr::from_ref(self).cast::<bindings::netns_ipv4>();
+        // SAFETY: By the type invariant the structure is alive, and with it what it has of fragments; a word that
+        // is read once.
+        let n = unsafe { (&raw const (*(*ipv4).fqdir).high_thresh).read_volatile() };
+        usize::try_from(n).unwrap_or(0)
+    }
+
+    /// How long fragments wait for each other (`ipfrag_time`).
+    pub fn ipfrag_time(&self) -> Duration {
+        let ipv4 = core::ptr::from_ref(self).cast::<bindings::netns_ipv4>();
+        // SAFETY: As above.
+        let ticks = unsafe { (&raw const (*(*ipv4).fqdir).timeout).read_volatile() };
+        Duration::from_nanos((ticks.max(0) as u64).saturating_mul(JIFFY_NS))
+    }
+
     /// The largest receive buffer that a user may ask for (`net.core.rmem_max`), in bytes.
     #[inline]
     pub fn rmem_max(&self) -> u32 {

@@ -155,6 +155,23 @@ impl SkBuff {
         }
     }
 
+    /// Copies bytes of the data, wherever they lie. `false` if there are not so many.
+    pub fn copy_bits(&self, offset: usize, to: &mut [u8]) -> bool {
+        let (Ok(offset), Ok(len)) = (i32::try_from(offset), i32::try_from(to.len())) else {
+            return false;
+        };
+        // SAFETY: The buffer is live; the function checks the bounds and writes `len` bytes.
+        unsafe { bindings::skb_copy_bits(self.as_ptr(), offset, to.as_mut_ptr().cast(), len) == 0 }
+    }
+
+    /// Makes the checksum that was left to the device. `false` when there is no memory.
+    ///
+    /// Mirrors [`skb_checksum_help`](srctree/net/core/dev.c)
+    pub(crate) fn checksum_help(&mut self) -> bool {
+        // SAFETY: Alive by the type invariant and exclusively ours.
+        unsafe { bindings::skb_checksum_help(self.as_ptr()) == 0 }
+    }
+
     /// The mark that routing rules and filters look at.
     #[inline]
     pub(crate) fn mark(&self) -> u32 {
@@ -219,6 +236,12 @@ impl SkBuff {
     pub(crate) fn csum_is_partial(&self) -> bool {
         // SAFETY: Alive by the type invariant.
         u32::from(unsafe { (*self.headers()).ip_summed() }) == bindings::CHECKSUM_PARTIAL
+    }
+
+    /// Whether a device vouches for the checksum.
+    pub(crate) fn csum_is_good(&self) -> bool {
+        // SAFETY: Alive by the type invariant.
+        u32::from(unsafe { (*self.headers()).ip_summed() }) == bindings::CHECKSUM_UNNECESSARY
     }
 
     /// Forgets what vouches for the checksum: the bytes change.
@@ -352,6 +375,31 @@ impl SkBuff {
 }
 
 impl Skb {
+    /// Takes over from `from`, of which this new packet is a part, what it says of itself: device and route, mark,
+    /// priority, connection tracking, and the socket that it is charged to. The headers stay, and no checksum
+    /// is left to be made.
+    ///
+    /// Mirrors [`ip_copy_metadata`](srctree/net/ipv4/ip_output.c)
+    pub(crate) fn copy_metadata(&mut self, from: &SkBuff) {
+        let (p, h) = (self.as_ptr(), self.headers());
+        // SAFETY: Both packets are alive, and this one is ours alone, with nothing yet of what is copied. The route is
+        // copied with a reference of its own, or as one that lasts as long as the caller's read-side section.
+        unsafe {
+            let (network, transport) = ((*h).network_header, (*h).transport_header);
+            bindings::skb_copy_header(p, from.as_ptr());
+            (*h).network_header = network;
+            (*h).transport_header = transport;
+            // `skb_mac_header_was_set`: not yet.
+            (*h).mac_header = u16::MAX;
+            (*h).set_ip_summed(bindings::CHECKSUM_NONE as u8);
+            (*h).set_csum_valid(0);
+            let sk = (*from.as_ptr()).sk;
+            if !sk.is_null() {
+                bindings::skb_set_owner_w(p, sk);
+            }
+        }
+    }
+
     /// Makes a buffer that others share the caller's own. `None` when there is no memory; the reference
     /// is then given up.
     ///

@@ -6,6 +6,7 @@
 
 use super::demux;
 use super::forward;
+use super::frag;
 use super::net::{
     Mode,
     State, //
@@ -13,7 +14,6 @@ use super::net::{
 use super::raw;
 use super::route::Route;
 use super::tx;
-use crate::abstractions::defrag;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::nf_hook::{
     self,
@@ -119,7 +119,7 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
 /// Mirrors [`ip_local_deliver`](srctree/net/ipv4/ip_input.c)
 fn local_deliver(state: &State, ifindex: u32, header: &Header, skb: Skb) {
     let skb = match header.is_fragment() {
-        true => defrag::local_deliver(state.net, skb),
+        true => frag::defrag(state, ifindex, header, skb),
         false => Some(skb),
     };
     let Some(skb) = skb else {

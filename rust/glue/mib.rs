@@ -52,6 +52,7 @@ pub(super) const fn place(counter: Counter) -> Place {
         C::IpReasmReqds => In(Mib::Ip, IPSTATS_MIB_REASMREQDS),
         C::IpReasmOks => In(Mib::Ip, IPSTATS_MIB_REASMOKS),
         C::IpReasmFails => In(Mib::Ip, IPSTATS_MIB_REASMFAILS),
+        C::IpReasmOverlaps => In(Mib::Ip, IPSTATS_MIB_REASM_OVERLAPS),
         C::IpFragOks => In(Mib::Ip, IPSTATS_MIB_FRAGOKS),
         C::IpFragFails => In(Mib::Ip, IPSTATS_MIB_FRAGFAILS),
         C::IpFragCreates => In(Mib::Ip, IPSTATS_MIB_FRAGCREATES),

@@ -28,6 +28,7 @@ pub(crate) mod drop;
 pub(crate) mod fib;
 pub(crate) mod filter;
 pub(crate) mod forward;
+pub(crate) mod frag;
 pub(crate) mod inet_sock;
 pub(crate) mod inetsw;
 pub(crate) mod ip_input;

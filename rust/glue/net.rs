@@ -6,6 +6,7 @@
 
 use super::drop::Counts;
 use super::fib;
+use super::frag;
 use super::neigh;
 use super::proc;
 use super::route::Hops;
@@ -107,6 +108,8 @@ pub(crate) struct State {
     pub(super) hops: Hops,
     /// Neighbours.
     pub(super) neigh: neigh::Table,
+    /// Fragments, in [`Mode::Replace`].
+    pub(super) frags: frag::Table,
     /// Identifications of packets without a connected socket.
     pub(crate) idents: Idents,
     /// How many ICMP errors may be sent.
@@ -153,6 +156,7 @@ impl PerNet for State {
             exceptions: Exceptions::new(random_u32()),
             hops: Hops::new(),
             neigh: neigh::Table::try_new(random_u32())?,
+            frags: frag::Table::new(net)?,
             idents: Idents::try_new(8, random_key())?,
             icmp: Limiter::try_new(8, random_key())?,
             silence: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,

@@ -19,9 +19,7 @@ use super::route::{
     Route, //
 };
 use crate::abstractions::dst;
-use crate::abstractions::fragment;
 use crate::abstractions::netdevice::NetDevice;
-use crate::abstractions::netns::Net;
 use crate::abstractions::nf_hook::{
     self,
     Place,
@@ -31,11 +29,11 @@ use crate::abstractions::rcu;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
 use crate::bindings;
-use crate::stack;
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
 use crate::stack::ip;
+use crate::stack::ip::fragment::Fragments;
 use crate::stack::ip::output::Xmit;
 use crate::stack::ip::route::Kind;
 use crate::stack::time::Instant;
@@ -200,52 +198,64 @@ fn output(
     now: Instant,
 ) -> Result<(), Errno> {
     if skb.len() > mtu as usize && skb.gso_size() == 0 {
-        return fragment(state, skb, mtu);
+        return fragment(state, route, dev, skb, mtu, now);
     }
     finish(state, route, dev, skb, now)
 }
 
 /// Cuts a packet that is too long for its way; who forbade that is told.
 ///
-/// Mirrors [`ip_fragment`](srctree/net/ipv4/ip_output.c)
+/// Mirrors [`ip_fragment`, `ip_do_fragment`](srctree/net/ipv4/ip_output.c)
 #[cold]
-fn fragment(state: &State, skb: Skb, mtu: u32) -> Result<(), Errno> {
+fn fragment(
+    state: &State,
+    route: &Route,
+    dev: &NetDevice,
+    mut skb: Skb,
+    mtu: u32,
+    now: Instant,
+) -> Result<(), Errno> {
+    let fail = |skb: Skb, reason, errno| {
+        state.counts.event(Counter::IpFragFails);
+        state.counts.drop(skb, reason);
+        Err(errno)
+    };
     let df = ipv4::Packet::new_quoted(skb.linear()).is_ok_and(|p| p.fields().frag_off() & DF != 0);
     if df {
-        state.counts.event(Counter::IpFragFails);
-        state.counts.drop(skb, DropReason::PktTooBig);
-        return Err(Errno::EMSGSIZE);
+        return fail(skb, DropReason::PktTooBig, Errno::EMSGSIZE);
     }
-    // It counts what it does.
-    xmit_errno(fragment::do_fragment(state.net, skb, mtu))
+    // The sum is over all fragments: nobody behind us can make it.
+    if skb.csum_is_partial() && !skb.checksum_help() {
+        return fail(skb, DropReason::Nomem, Errno::ENOBUFS);
+    }
+    match send_fragments(state, route, dev, &skb, mtu, now) {
+        Ok(()) => {
+            state.counts.event(Counter::IpFragOks);
+            skb.consume();
+            Ok(())
+        }
+        Err((reason, errno)) => fail(skb, reason, errno),
+    }
 }
 
-/// Sends one fragment, which carries the route of its packet. Under RCU.
-pub(crate) fn fragment_output(net: &Net, skb: Skb) -> Result<(), Errno> {
-    let Some(state) = State::of(net) else {
-        return Err(Errno::ENETDOWN);
-    };
-    count_transmit(state, &skb);
-    let daddr = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields().daddr());
-    let next_hop = dst::gateway(&skb).map_or(daddr, |gw| Ok(ipv4::Addr::from_u32(gw)));
-    let (Ok(next_hop), Some(ifindex)) = (next_hop, skb.dev().map(NetDevice::ifindex)) else {
-        state.counts.drop(skb, DropReason::IpOutNoRoutes);
-        return Err(Errno::EHOSTUNREACH);
-    };
-    NetDevice::with(net, ifindex, |dev| {
-        let kind = state.addr_type(next_hop);
-        match stack::neigh::static_addr(&neigh::link(dev), kind, next_hop) {
-            Some(ha) => xmit(state, dev, skb, ha),
-            None => match neigh::lookup(state, dev, next_hop) {
-                Some(n) => neigh::output(state, &n, dev, skb, timer::now()),
-                None => {
-                    state.counts.drop(skb, DropReason::NeighCreatefail);
-                    Err(Errno::ENOBUFS)
-                }
-            },
-        }
-    })
-    .unwrap_or(Err(Errno::ENETDOWN))
+/// Sends a packet in fragments, up to the first that fails: without one the others are of no use.
+fn send_fragments(
+    state: &State,
+    route: &Route,
+    dev: &NetDevice,
+    skb: &Skb,
+    mtu: u32,
+    now: Instant,
+) -> Result<(), (DropReason, Errno)> {
+    let fragments = Fragments::new(skb, mtu, dev.reserved_space())
+        .ok_or((DropReason::PktTooBig, Errno::EMSGSIZE))?;
+    for fragment in fragments {
+        let mut fragment = fragment.map_err(|_| (DropReason::Nomem, Errno::ENOBUFS))?;
+        fragment.copy_metadata(skb);
+        state.counts.event(Counter::IpFragCreates);
+        finish(state, route, dev, fragment, now).map_err(|e| (DropReason::NotSpecified, e))?;
+    }
+    Ok(())
 }
 
 /// Goes on by the route that a filter gave the packet.

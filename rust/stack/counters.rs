@@ -86,6 +86,8 @@ counters! {
     IpInEct0Pkts = "IpExt", "InECT0Pkts";
     /// Packets received with a congestion mark.
     IpInCePkts = "IpExt", "InCEPkts";
+    /// Datagrams whose fragments overlap.
+    IpReasmOverlaps = "IpExt", "ReasmOverlaps";
 
     /// ICMP messages received.
     IcmpInMsgs = "Icmp", "InMsgs";

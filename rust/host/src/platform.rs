@@ -423,6 +423,23 @@ impl SkBuff {
         Ok(delta)
     }
 
+    /// Puts fragments' payloads behind this one's, which is then the datagram's.
+    pub fn join_fragments(&mut self, rest: &mut SkbQueue) -> bool {
+        while let Some(skb) = rest.pop_front() {
+            self.buf.extend_from_slice(skb.linear());
+            self.truesize += skb.truesize;
+        }
+        true
+    }
+
+    /// Copies bytes of the data, wherever they lie. `false` if there are not so many.
+    pub fn copy_bits(&self, offset: usize, to: &mut [u8]) -> bool {
+        let from = self
+            .buf
+            .get(self.data + offset..self.data + offset + to.len());
+        from.map(|from| to.copy_from_slice(from)).is_some()
+    }
+
     /// The bytes of data, fragments included: tests only.
     pub fn bytes(&self) -> &[u8] {
         &self.buf[self.data..]

@@ -7,16 +7,22 @@
 //! | file | holds | C |
 //! |---|---|---|
 //! | [`output`] | the header of a packet of ours, its identification | ip_output.c |
+//! | [`fragment`] | what is too long becomes fragments | ip_output.c |
 //! | [`route`] | where a packet goes: rules, tables, the longest prefix | fib_trie.c, fib_rules.c, route.c |
 //! | [`input`] | every check of a received header; martian addresses | ip_input.c, route.c |
+//! | [`reassembly`] | fragments become datagrams | ip_fragment.c, inet_fragment.c |
 //! | [`forward`] | what a router does to a packet | ip_forward.c |
 //! | [`options`] | what the options of a received packet ask for | ip_options.c |
 
 pub mod output;
 
+pub mod fragment;
+
 pub mod route;
 
 pub mod input;
+
+pub mod reassembly;
 
 pub mod forward;
 

@@ -6,6 +6,7 @@ mod address;
 mod connect;
 mod datagram;
 mod flags;
+mod fragment;
 mod hostile;
 mod info;
 mod io_uring;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Case> {
         namespace::CASES,
         udp::CASES,
         datagram::CASES,
+        fragment::CASES,
         load::CASES,
         netem::CASES,
         nic::CASES,
