@@ -5,7 +5,7 @@
 #   make            build the modules         make test    host and guest tests
 #   make run        the demonstration         make bench   beside AF_INET
 #   make guest CMD='…'                        make shell
-#   make test-debug  under KASAN, lockdep, kmemleak
+#   make test-debug  under KASAN, lockdep, kmemleak    make test-nic  every suite, each driver
 #
 # Each command makes what it lacks. `make help` says more.
 
@@ -14,7 +14,7 @@ SHELL := /bin/bash
 S := scripts
 
 # What a person says on make's command line reaches the scripts as environment.
-export CMD FILES OUT MODE NIC NICDRV NICOPTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
+export CMD FILES OUT MODE NIC NICDRV NICOPTS MONITOR PORTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
 export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS SCRIPTS FAMILY RUNNER KDIR
 # KERNEL names the guest's kernel; the scripts use that name for a directory.
 KERNEL_KIND := $(or $(KERNEL),stock)
@@ -78,6 +78,11 @@ test-debug: setup
 	@KERNEL_KIND=debug PLAN=$(S)/debug-tests $(S)/test
 test-faults: setup
 	@KERNEL_KIND=debug PLAN=$(S)/fault-tests $(S)/test
+
+# Every suite with each driver of the network card, and what takes long.
+.PHONY: test-nic
+test-nic: setup
+	@PLAN=$(S)/nic-tests $(S)/test
 
 # The cache stays: the root and the kernel do not depend on this checkout.
 .PHONY: clean

@@ -10,7 +10,8 @@
 //! * [`frame`] and [`tap`] write and read raw Ethernet frames;
 //! * [`payload`] makes data that can be checked at the far end;
 //! * [`tcpinfo`] and [`kstate`] read what the kernel says about itself;
-//! * [`module`] loads and unloads `rustnet.ko`, [`card`] chooses the drivers of e1000s.
+//! * [`module`] loads and unloads `rustnet.ko`, [`card`] chooses the drivers of e1000s, [`monitor`] speaks to
+//!   QEMU.
 //!
 //! Nothing here is specific to RustNet: the family is always a parameter, so that every program can
 //! be proven on `AF_INET` first.
@@ -22,6 +23,7 @@ pub mod kstate;
 pub mod ktap;
 pub mod lab;
 pub mod module;
+pub mod monitor;
 pub mod ns;
 pub mod payload;
 pub mod sock;
