@@ -236,7 +236,8 @@ pub fn plan(args: &Args) -> Vec<Planned> {
                 let name = format!("{}.{}[{link}:{ends}]", case.group, case.name);
                 let in_group = args.group.is_empty() || args.group.iter().any(|g| g == case.group);
                 // Tests that take a module or a card away: only when asked for by name.
-                let alone = ["module", "nic"].contains(&case.group) && args.group.is_empty();
+                let alone =
+                    ["module", "nic", "card"].contains(&case.group) && args.group.is_empty();
                 if in_group && !alone && name.contains(&args.case) {
                     plan.push(Planned {
                         name,

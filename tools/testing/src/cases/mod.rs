@@ -3,6 +3,7 @@
 //! hostile network.
 
 mod address;
+mod card;
 mod connect;
 mod datagram;
 mod flags;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Case> {
         load::CASES,
         netem::CASES,
         nic::CASES,
+        card::CASES,
         path::CASES,
         raw::CASES,
         route::CASES,
