@@ -200,7 +200,7 @@ impl Flow {
     pub fn multipath_hash(&self, ports: bool, secret: u32) -> u32 {
         let transport = match ports {
             true => {
-                let both = u32::from(self.sport) << 16 | u32::from(self.dport);
+                let both = (u32::from(self.sport) << 16) | u32::from(self.dport);
                 both ^ u32::from(self.protocol).rotate_right(8)
             }
             false => 0,

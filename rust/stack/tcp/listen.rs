@@ -53,7 +53,7 @@ pub(super) struct Scales(u8);
 
 impl Scales {
     fn new(snd: u8, rcv: u8) -> Scales {
-        Scales(snd & 0xf | rcv << 4)
+        Scales((snd & 0xf) | (rcv << 4))
     }
 
     /// What the peer's windows are shifted by.
