@@ -123,7 +123,7 @@ fn insert__nothing_and_less_than_eight_bytes() {
 fn join__ping_of_death() {
     let mut p = pieces();
     let mut at = 0;
-    while at < 65_528 {
+    while at < 65_520 {
         insert(&mut p, at, &[0; 8 * 819], true);
         at += 8 * 819;
     }
