@@ -343,8 +343,7 @@ impl Sock {
             // Minshall: a small segment is now in flight.
             self.snd_sml = cb.end_seq;
         }
-        self.stats.data_segs_out = self.stats.data_segs_out.wrapping_add(cb.pcount());
-        self.stats.bytes_sent = self.stats.bytes_sent.wrapping_add(u64::from(len));
+        self.stats.data_sent(cb.pcount(), len);
         if let Err(dup) = self.rtx_queue.insert(skb) {
             // Two segments cannot begin at one number; if they did, the newer one must not be lost.
             env.wmem_uncharge(dup.truesize());

@@ -95,6 +95,9 @@ impl Sock {
             env.count(Counter::TcpRetransFail);
             return Err(e);
         }
+        if len != 0 {
+            self.stats.data_sent(segs, len);
+        }
         if let Some(skb) = self.rtx_queue.at_or_before(cb.seq) {
             let cb = skb.tcp_cb_mut();
             cb.sent_at = now.as_nanos();

@@ -156,6 +156,15 @@ pub(super) struct Stats {
     pub(super) dsack_dups: u32,
 }
 
+impl Stats {
+    /// `segs` segments with `len` bytes of data went out, for the first time or once more.
+    #[inline]
+    pub(super) fn data_sent(&mut self, segs: u32, len: u32) {
+        self.data_segs_out = self.data_segs_out.wrapping_add(segs);
+        self.bytes_sent = self.bytes_sent.wrapping_add(u64::from(len));
+    }
+}
+
 /// A connection: everything that RFC 9293 calls the TCB, and the queues.
 ///
 /// A plain value. Whoever holds the socket's lock holds it by `&mut`; nothing here is read without

@@ -38,6 +38,10 @@ fn rto__doubles_and_starts_at_200_ms() {
         .iter()
         .all(|(_, s, len)| s.seq.get() == ISS + 1 && *len == 4));
     assert_eq!(h.sock.snd_cwnd, 1);
+    // What TCP_INFO tells as sent is everything that was, as Linux counts it.
+    let times = sent.len() as u32 + 1;
+    assert_eq!(h.sock.stats.data_segs_out, times);
+    assert_eq!(h.sock.stats.bytes_sent, 4 * u64::from(times));
     done(h);
 }
 
