@@ -89,21 +89,33 @@ pub trait Protocol: Sized + 'static {
     /// Sets up a new socket: buffer sizes, GSO, callbacks.
     fn init(sk: &Sock<Self>);
 
-    /// A packet that waited while a user owned the socket.
-    fn backlog_rcv(sk: &mut Locked<'_, Self>, skb: Skb);
+    /// A packet that waited while a user owned the socket. Datagrams go straight into the receive queue: none
+    /// waits.
+    fn backlog_rcv(sk: &mut Locked<'_, Self>, skb: Skb) {
+        let _ = sk;
+        drop(skb);
+    }
 
     /// A user gives the socket back: what was put off for that moment is done now.
-    fn release_cb(sk: &mut Locked<'_, Self>);
+    fn release_cb(sk: &mut Locked<'_, Self>) {
+        let _ = sk;
+    }
 
     /// The socket's timer fired. In softirq.
-    fn on_timer(sk: &mut Locked<'_, Self>);
+    fn on_timer(sk: &mut Locked<'_, Self>) {
+        let _ = sk;
+    }
 
     /// The socket's timer fired while a user owned the socket: remember it for
     /// [`Protocol::release_cb`]. In softirq, the socket not owned by the caller.
-    fn defer_timer(sk: &Sock<Self>);
+    fn defer_timer(sk: &Sock<Self>) {
+        let _ = sk;
+    }
 
     /// Streams only: there may be room to write. Any context, no lock.
-    fn write_space(sk: &Sock<Self>);
+    fn write_space(sk: &Sock<Self>) {
+        let _ = sk;
+    }
 
     /// Streams only: whether more may be queued for sending, apart from what SO_SNDBUF says. With `wake` it
     /// must be worth waking a writer. Any context, no lock.
@@ -113,7 +125,9 @@ pub trait Protocol: Sized + 'static {
     }
 
     /// `SO_KEEPALIVE` was set to `on`.
-    fn keepalive(sk: &mut Locked<'_, Self>, on: bool);
+    fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {
+        let _ = (sk, on);
+    }
 
     /// The last reference is gone: frees what is queued, and uncharges it.
     fn destruct(sk: &mut Locked<'_, Self>);

@@ -149,21 +149,6 @@ impl Protocol for Ping {
         sk.assign_inet_flag(bindings::INET_FLAGS_MC_ALL, true);
     }
 
-    fn backlog_rcv(_sk: &mut Locked<'_, Self>, skb: Skb) {
-        // Nothing is put there: answers go straight into the receive queue.
-        drop(skb);
-    }
-
-    fn release_cb(_sk: &mut Locked<'_, Self>) {}
-
-    fn on_timer(_sk: &mut Locked<'_, Self>) {}
-
-    fn defer_timer(_sk: &Sock<Self>) {}
-
-    fn write_space(_sk: &Sock<Self>) {}
-
-    fn keepalive(_sk: &mut Locked<'_, Self>, _on: bool) {}
-
     fn destruct(sk: &mut Locked<'_, Self>) {
         inet_sock::put_port(sk);
     }

@@ -40,10 +40,7 @@ use crate::{
             Proto,
             Protocol, //
         },
-        skbuff::{
-            SkBuff,
-            Skb, //
-        },
+        skbuff::SkBuff,
         sock::{
             flag,
             Sock,
@@ -153,21 +150,6 @@ impl Protocol for Udp {
         sk.assign_inet_flag(bindings::INET_FLAGS_MC_LOOP, true);
         sk.assign_inet_flag(bindings::INET_FLAGS_MC_ALL, true);
     }
-
-    fn backlog_rcv(_sk: &mut Locked<'_, Self>, skb: Skb) {
-        // Nothing is put there: datagrams go straight into the receive queue.
-        drop(skb);
-    }
-
-    fn release_cb(_sk: &mut Locked<'_, Self>) {}
-
-    fn on_timer(_sk: &mut Locked<'_, Self>) {}
-
-    fn defer_timer(_sk: &Sock<Self>) {}
-
-    fn write_space(_sk: &Sock<Self>) {}
-
-    fn keepalive(_sk: &mut Locked<'_, Self>, _on: bool) {}
 
     fn destruct(sk: &mut Locked<'_, Self>) {
         inet_sock::put_port(sk);
