@@ -21,10 +21,14 @@ use super::{
 };
 use crate::{
     abstractions::{
+        dgram,
         inet::AddrType,
         proto::Protocol,
         route_config::accepts_pmtu,
-        skbuff::SkBuff,
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
         sock::{
             flag,
             Sk,
@@ -41,6 +45,7 @@ use crate::{
     bindings,
     stack::{
         counters::Counter,
+        drop_reason::DropReason,
         errno::Errno,
         icmp::input::Quoted,
         ip::{
@@ -50,6 +55,7 @@ use crate::{
                 Kind,
                 Scope, //
             },
+            Header, //
         },
         socket::FourTuple,
         wire::{
@@ -68,6 +74,54 @@ use kernel::{
     },
     ffi::c_int, //
 };
+
+/// Makes a raw or ping socket known, by its number.
+///
+/// Mirrors [`raw_hash_sk`](srctree/net/ipv4/raw.c)
+pub(super) fn hash<P: Protocol>(so: &Sock<P>) {
+    let net = so.net();
+    if P::table().insert_bound(so, inet_sock::bound_hash(net, so.num())) {
+        if let Some(state) = State::of(net) {
+            state.add_raw();
+        }
+    }
+}
+
+/// Takes it out again.
+///
+/// Mirrors [`raw_unhash_sk`](srctree/net/ipv4/raw.c)
+pub(super) fn unhash<P: Protocol>(so: &Sock<P>) {
+    if P::table().remove(so) {
+        if let Some(state) = State::of(so.net()) {
+            state.remove_raw();
+        }
+    }
+}
+
+/// Puts a packet into the queue of a raw or ping socket. Of what its filter passes `cap` bytes are kept at
+/// least. Softirq.
+///
+/// Mirrors [`raw_rcv`](srctree/net/ipv4/raw.c)
+pub(super) fn queue_rcv<P: Protocol>(
+    state: &State,
+    header: &Header,
+    mut skb: Skb,
+    so: &Sock<P>,
+    ifindex: u32,
+    cap: u32,
+) {
+    skb.orphan();
+    skb.dst_drop();
+    skb.nf_reset_ct();
+    if !so.filter(&mut skb, cap) {
+        so.count_drop();
+        return state.counts.drop(skb, DropReason::SocketFilter);
+    }
+    dgram::set_pktinfo(&mut skb, ifindex, header.daddr.to_u32());
+    if let Err(skb) = so.queue_rcv_skb(skb) {
+        state.counts.drop(skb, DropReason::SocketRcvbuff);
+    }
+}
 
 /// Mirrors [`datagram_poll`](srctree/net/core/datagram.c)
 pub(super) fn poll<P: Protocol>(so: &Sock<P>) -> u32 {

@@ -27,7 +27,6 @@ use super::{
 };
 use crate::{
     abstractions::{
-        dgram,
         ehash::Table,
         host_port::HostPort,
         iov::{
@@ -65,7 +64,6 @@ use crate::{
     },
     bindings,
     stack::{
-        drop_reason::DropReason,
         errno::Errno,
         icmp::{
             self,
@@ -173,23 +171,8 @@ impl Inet for Ping {
 /// Mirrors [`ping_get_port`](srctree/net/ipv4/ping.c)
 fn get_port(lock: &mut UserLock<'_, Ping>, ident: u16) -> Result {
     inet_sock::get_port(lock, ident)?;
-    let so = lock.sock();
-    let net = so.net();
-    if TABLE.insert_bound(so, inet_sock::bound_hash(net, so.num())) {
-        if let Some(state) = State::of(net) {
-            state.add_raw();
-        }
-    }
+    datagram::hash(lock.sock());
     Ok(())
-}
-
-/// Takes the socket out again.
-fn unhash(so: &Sock<Ping>) {
-    if TABLE.remove(so) {
-        if let Some(state) = State::of(so.net()) {
-            state.remove_raw();
-        }
-    }
 }
 
 /// The socket whose identifier is `ident`, as seen from here.
@@ -235,23 +218,13 @@ fn ident(bytes: &[u8]) -> Option<u16> {
 /// An answer, whose data begin with the ICMP header. Softirq.
 ///
 /// Mirrors [`ping_rcv`](srctree/net/ipv4/ping.c)
-pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, ifindex: u32) {
+pub(super) fn rcv(state: &State, header: &Header, skb: Skb, ifindex: u32) {
     let found = ident(skb.linear())
         .and_then(|ident| lookup(state, ident, header.daddr, header.saddr, ifindex));
     let Some(so) = found else {
         return skb.consume();
     };
-    skb.orphan();
-    skb.dst_drop();
-    skb.nf_reset_ct();
-    if !so.filter(&mut skb, HEADER_LEN as u32) {
-        so.count_drop();
-        return state.counts.drop(skb, DropReason::SocketFilter);
-    }
-    dgram::set_pktinfo(&mut skb, ifindex, header.daddr.to_u32());
-    if let Err(skb) = so.queue_rcv_skb(skb) {
-        state.counts.drop(skb, DropReason::SocketRcvbuff);
-    }
+    datagram::queue_rcv(state, header, skb, &so, ifindex, HEADER_LEN as u32);
 }
 
 /// An ICMP message about an echo request of ours. Softirq.
@@ -294,13 +267,7 @@ pub(super) fn err(state: &State, quoted: &Quoted, message: &mut SkBuff, ifindex:
 /// Mirrors [`ping_common_sendmsg`](srctree/net/ipv4/ping.c)
 fn complete(skb: &mut Skb, ident: u16) -> Result {
     let len = skb.len();
-    if !skb.ensure_linear(len) {
-        return Err(ENOBUFS);
-    }
-    let bytes = skb
-        .writable(len)
-        .and_then(|b| b.get_mut(..len))
-        .ok_or(ENOBUFS)?;
+    let bytes = skb.writable(len).ok_or(ENOBUFS)?;
     match icmp::output::complete_echo(bytes, ident) {
         true => Ok(()),
         false => Err(EINVAL),
@@ -313,7 +280,7 @@ impl SocketOps for Ping {
         {
             so.leave_groups();
             let mut lock = UserLock::new(&so);
-            unhash(&so);
+            datagram::unhash(&so);
             inet_sock::put_port(&mut lock);
         }
         crate::abstractions::sock_lock::orphan(&so);

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     abstractions::{
-        dgram,
         ehash::{
             Candidate,
             Table, //
@@ -62,7 +61,6 @@ use crate::{
     },
     bindings,
     stack::{
-        drop_reason::DropReason,
         errno::Errno,
         icmp::{
             self,
@@ -154,12 +152,7 @@ pub(super) fn start(so: &Sock<Raw>, protocol: u16) {
     if u32::from(protocol) == bindings::IPPROTO_RAW {
         so.assign_inet_flag(bindings::INET_FLAGS_HDRINCL, true);
     }
-    let net = so.net();
-    if TABLE.insert_bound(so, inet_sock::bound_hash(net, protocol)) {
-        if let Some(state) = State::of(net) {
-            state.add_raw();
-        }
-    }
+    datagram::hash(so);
 }
 
 /// Gives a copy of a packet, whose data begin with the IP header, to every raw socket that wants it. Says
@@ -187,7 +180,7 @@ pub(super) fn deliver(state: &State, header: &Header, skb: &Skb, ifindex: u32) -
                 continue;
             }
             match skb.dup() {
-                Some(copy) => queue_rcv(state, header, copy, so, ifindex),
+                Some(copy) => datagram::queue_rcv(state, header, copy, so, ifindex, 1),
                 None => so.count_drop(),
             }
         }
@@ -285,21 +278,6 @@ fn is_filtered(so: &Sock<Raw>, header: &Header, skb: &Skb) -> bool {
     }
 }
 
-/// Mirrors [`raw_rcv`](srctree/net/ipv4/raw.c)
-fn queue_rcv(state: &State, header: &Header, mut skb: Skb, so: &Sock<Raw>, ifindex: u32) {
-    skb.orphan();
-    skb.dst_drop();
-    skb.nf_reset_ct();
-    if !so.filter(&mut skb, 1) {
-        so.count_drop();
-        return state.counts.drop(skb, DropReason::SocketFilter);
-    }
-    dgram::set_pktinfo(&mut skb, ifindex, header.daddr.to_u32());
-    if let Err(skb) = so.queue_rcv_skb(skb) {
-        state.counts.drop(skb, DropReason::SocketRcvbuff);
-    }
-}
-
 /// Sends a packet whose header the user wrote.
 ///
 /// Mirrors [`raw_send_hdrinc`](srctree/net/ipv4/raw.c)
@@ -335,11 +313,7 @@ fn send_hdrinc(
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
         so.leave_groups();
-        if TABLE.remove(&so) {
-            if let Some(state) = State::of(so.net()) {
-                state.remove_raw();
-            }
-        }
+        datagram::unhash(&so);
         crate::abstractions::sock_lock::orphan(&so);
     }
 
