@@ -41,13 +41,19 @@ struct Bucket(AtomicU64);
 impl Bucket {
     /// Puts one message of the price `cost` in, if the bucket has not more than `limit` in it.
     fn take(&self, now: Instant, cost: Duration, limit: Duration) -> bool {
-        let now = now.as_nanos();
+        let (now, cost, limit) = (now.as_nanos(), cost.as_nanos(), limit.as_nanos());
+        let level = |empty_at: u64| empty_at.saturating_sub(now);
+        let fits = |empty_at| level(empty_at).min(limit).saturating_add(cost) <= limit;
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |empty_at| {
-                let level = empty_at.saturating_sub(now).saturating_add(cost.as_nanos());
-                (level <= limit.as_nanos()).then(|| now.saturating_add(level))
+                if fits(empty_at) {
+                    let level = level(empty_at).min(limit).saturating_add(cost);
+                    return Some(now.saturating_add(level));
+                }
+                // More than the limit is in it if that was higher before: it runs over.
+                (level(empty_at) > limit).then(|| now.saturating_add(limit))
             })
-            .is_ok()
+            .is_ok_and(fits)
     }
 }
 
@@ -150,15 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn allow__a_destination_without_limit() {
+    fn allow__a_limit_that_is_lowered_or_lifted_holds_at_once() {
         let l = limiter();
         let mut sysctl = sysctl();
+        let d = Addr::new(10, 0, 0, 1);
+        while l.allow(&sysctl, d, false, 1, at(1)).is_ok() {}
+        sysctl.icmp_ratelimit = Duration::from_millis(100);
+        assert!(l.allow(&sysctl, d, false, 1, at(50)).is_err());
+        assert_eq!(l.allow(&sysctl, d, false, 1, at(150)), Ok(()));
         sysctl.icmp_ratelimit = Duration::ZERO;
         for _ in 0..100 {
-            assert_eq!(
-                l.allow(&sysctl, Addr::new(10, 0, 0, 1), false, 1, at(1)),
-                Ok(())
-            );
+            assert_eq!(l.allow(&sysctl, d, false, 1, at(150)), Ok(()));
         }
     }
 
