@@ -46,7 +46,7 @@ use kernel::error::{
     Result, //
 };
 
-/// What the card may write to one buffer, in bytes: the size that `RCTL` says.
+/// What the card writes to one buffer at most, in bytes: the size that `RCTL` says.
 pub(crate) const BUFFER: usize = 2048;
 /// The longest frame without `RCTL.LPE`, in bytes, check sequence included.
 const MAX_FRAME: usize = 1522;
@@ -56,6 +56,7 @@ const MAX_JUMBO: usize = 16384;
 const REFILL: u32 = 16;
 
 const _: () = assert!(HEADROOM + BUFFER + TAILROOM <= PAGE_SIZE);
+const _: () = assert!(HEADROOM + MAX_FRAME + TAILROOM <= PAGE_SIZE / 2);
 
 /// The receive ring, in NAPI.
 pub(crate) struct Ring {
@@ -72,6 +73,8 @@ pub(crate) struct Ring {
     receiver: Receiver,
     /// A frame of which more is to come.
     partial: Option<RxSkb>,
+    /// What the card may write to one buffer, in bytes.
+    buffer: usize,
     max_frame: usize,
 }
 
@@ -83,16 +86,23 @@ impl Ring {
     /// ENOMEM.
     pub(crate) fn new(dev: &Device<Adapter>, size: Size, jumbo: bool) -> Result<Self> {
         let n = size.get() as usize;
+        // Without `RCTL.LPE` and `RCTL.SBP` the card drops what is longer than a frame may be.
+        let buffer = if jumbo || dev.keeps_bad() {
+            BUFFER
+        } else {
+            MAX_FRAME
+        };
         let mut ring = Ring {
             desc: Descriptors::new(dev.dma, n)?,
             pages: Array::try_from_fn_sleeping(n, |_| None)?,
-            pool: PagePool::new(dev.dma, dev, size.get(), BUFFER)?,
+            pool: PagePool::new(dev.dma, dev, size.get(), buffer)?,
             size,
             clean: 0,
             fill: 0,
             given: 0,
             receiver: Receiver::default(),
             partial: None,
+            buffer,
             max_frame: if jumbo { MAX_JUMBO } else { MAX_FRAME },
         };
         ring.fill();
@@ -189,7 +199,7 @@ impl Ring {
             self.given = self.given.wrapping_sub(1);
             let verdict = self
                 .receiver
-                .step(d, BUFFER, self.max_frame, dev.keeps_bad());
+                .step(d, self.buffer, self.max_frame, dev.keeps_bad());
             if let Some(skb) = self.take(dev, napi, place, verdict) {
                 work += 1;
                 load.packets = load.packets.wrapping_add(1);

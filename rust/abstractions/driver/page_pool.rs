@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Pages for received frames, mapped once and used again.
+//! Pages for received frames, mapped once and used again. Two frames share one where they fit.
 //!
 //! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
 
@@ -32,37 +32,50 @@ pub(crate) const HEADROOM: usize = bindings::NET_IP_ALIGN
 pub(crate) const TAILROOM: usize =
     core::mem::size_of::<bindings::skb_shared_info>().next_multiple_of(bindings::SMP_CACHE_BYTES);
 
+/// Bytes of the half of a page.
+const HALF: usize = PAGE_SIZE / 2;
+
 /// A pool of pages for one receive ring. Dropped, it goes when its last page has come back.
 ///
 /// # Invariants
 ///
-/// The pointer is a pool of ours. Pages are taken from it by one at a time: whoever holds `&mut`.
-pub(crate) struct PagePool(NonNull<bindings::page_pool>);
+/// The pointer is a pool of ours. Pages are taken from it by one at a time: whoever holds `&mut`. `size` is
+/// [`PAGE_SIZE`] or [`HALF`].
+pub(crate) struct PagePool {
+    ptr: NonNull<bindings::page_pool>,
+    size: usize,
+}
 
 // SAFETY: C guards what others do; taking pages is exclusive by `&mut`.
 unsafe impl Send for PagePool {}
 
 impl PagePool {
-    /// A pool of about `size` pages for frames of `len` bytes behind the headroom, which the NAPI instance
-    /// of `dev` uses. Process context: may sleep.
+    /// A pool for about `n` frames of at most `len` bytes, which the NAPI instance of `dev` uses. A frame is
+    /// charged to whom it is for with all the memory it has: half a page if that is enough. Process context:
+    /// may sleep.
     pub(crate) fn new<T: netdev::Driver>(
         dma: dma::Device,
         dev: &Device<T>,
-        size: u32,
+        n: u32,
         len: usize,
     ) -> Result<Self> {
+        let size = if len <= HALF - HEADROOM - TAILROOM {
+            HALF
+        } else {
+            PAGE_SIZE
+        };
         // SAFETY: All zeroes is a value of this C structure.
         let mut params: bindings::page_pool_params = unsafe { core::mem::zeroed() };
         params.__bindgen_anon_1.fast =
             bindings::page_pool_params__bindgen_ty_1_page_pool_params_fast {
                 order: 0,
-                pool_size: size,
+                pool_size: n.div_ceil((PAGE_SIZE / size) as u32),
                 nid: bindings::NUMA_NO_NODE,
                 dev: dma.as_ptr(),
                 napi: dev.napi(),
                 dma_dir: bindings::dma_data_direction_DMA_FROM_DEVICE,
-                max_len: len as u32,
-                offset: HEADROOM as u32,
+                max_len: PAGE_SIZE as u32,
+                offset: 0,
             };
         params.__bindgen_anon_2.slow =
             bindings::page_pool_params__bindgen_ty_2_page_pool_params_slow {
@@ -77,29 +90,39 @@ impl PagePool {
         let ptr = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
         // INVARIANT: Just made.
         // SAFETY: Neither an error nor null.
-        Ok(PagePool(unsafe { NonNull::new_unchecked(ptr) }))
+        let ptr = unsafe { NonNull::new_unchecked(ptr) };
+        Ok(PagePool { ptr, size })
     }
 
-    /// A page, mapped for the card. Softirq or process context, never sleeps.
+    /// Room for a frame, mapped for the card. Softirq or process context, never sleeps.
     #[inline]
     pub(crate) fn alloc(&mut self) -> Option<Page> {
         const GFP: bindings::gfp_t = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
+        let (pool, mut offset) = (self.ptr.as_ptr(), 0);
         // SAFETY: By the type invariant; `&mut` makes us the only one.
-        let page = NonNull::new(unsafe { bindings::page_pool_alloc_pages(self.0.as_ptr(), GFP) })?;
+        let page = unsafe {
+            if self.size == PAGE_SIZE {
+                bindings::page_pool_alloc_pages(pool, GFP)
+            } else {
+                bindings::page_pool_alloc_frag(pool, &mut offset, self.size as u32, GFP)
+            }
+        };
+        let page = NonNull::new(page)?;
         // SAFETY: Pages of such a pool are mapped, and in the kernel's own mapping of memory.
         let (va, dma) = unsafe {
             (
-                bindings::page_address(page.as_ptr()),
+                bindings::page_address(page.as_ptr()).cast::<u8>(),
                 bindings::page_pool_get_dma_addr(page.as_ptr()),
             )
         };
-        // INVARIANT: The page is from the pool, and ours.
+        // INVARIANT: The page is from the pool, and as much of it as the pool hands out is ours.
         Some(Page {
-            pool: self.0,
+            pool: self.ptr,
             page,
-            // SAFETY: A page in the kernel's mapping has an address.
-            va: unsafe { NonNull::new_unchecked(va.cast()) },
-            dma,
+            // SAFETY: A page in the kernel's mapping has an address, and the offset is within it.
+            va: unsafe { NonNull::new_unchecked(va.add(offset as usize)) },
+            dma: dma.wrapping_add(offset.into()),
+            size: self.size,
         })
     }
 }
@@ -107,26 +130,40 @@ impl PagePool {
 impl Drop for PagePool {
     fn drop(&mut self) {
         // SAFETY: By the type invariant. Pages that are still out keep the pool until they come back.
-        unsafe { bindings::page_pool_destroy(self.0.as_ptr()) };
+        unsafe { bindings::page_pool_destroy(self.ptr.as_ptr()) };
     }
 }
 
-/// A page of a pool; goes back there when dropped.
+/// A page of a pool, or half of one; goes back there when dropped.
 ///
 /// # Invariants
 ///
-/// `page` is from `pool` and this owns it; `va` is its first byte, `dma` the card's address of that.
+/// `page` is from `pool`, and this owns the `size` bytes of it from `va` on; `dma` is the card's address of
+/// `va`. `size` is [`PAGE_SIZE`] or [`HALF`].
 pub(crate) struct Page {
     pool: NonNull<bindings::page_pool>,
     page: NonNull<bindings::page>,
     va: NonNull<u8>,
     dma: u64,
+    size: usize,
 }
 
 // SAFETY: A page is bound to no CPU and no task.
 unsafe impl Send for Page {}
 
 impl Page {
+    /// Where in its page this begins, in bytes.
+    #[inline]
+    fn offset(&self) -> usize {
+        self.va.as_ptr() as usize % PAGE_SIZE
+    }
+
+    /// As many of `len` bytes as are there behind the headroom.
+    #[inline]
+    fn fits(&self, len: usize) -> usize {
+        len.min(self.size.saturating_sub(HEADROOM))
+    }
+
     /// Where the card is to write a frame: behind the headroom.
     #[inline]
     pub(crate) fn addr(&self) -> u64 {
@@ -138,10 +175,16 @@ impl Page {
     /// Call before [`Page::frame`], [`Page::into_skb`] and [`Page::add_to`].
     #[inline]
     pub(crate) fn sync_for_cpu(&self, len: usize) {
-        let len = len.min(PAGE_SIZE - HEADROOM) as u32;
-        // SAFETY: By the type invariant; within the page. The pool's offset is added by the callee.
+        let len = self.fits(len) as u32;
+        let offset = (self.offset().wrapping_add(HEADROOM)) as u32;
+        // SAFETY: By the type invariant; within the page.
         unsafe {
-            bindings::page_pool_dma_sync_for_cpu(self.pool.as_ptr(), self.page.as_ptr(), 0, len)
+            bindings::page_pool_dma_sync_for_cpu(
+                self.pool.as_ptr(),
+                self.page.as_ptr(),
+                offset,
+                len,
+            )
         };
     }
 
@@ -149,8 +192,8 @@ impl Page {
     /// is malicious: whoever wants to judge the bytes copies them first.
     #[inline]
     pub(super) fn frame(&self, len: usize) -> (*const u8, usize) {
-        let len = len.min(PAGE_SIZE - HEADROOM);
-        // SAFETY: The headroom is less than a page.
+        let len = self.fits(len);
+        // SAFETY: The headroom is less than half a page.
         (unsafe { self.va.as_ptr().add(HEADROOM) }, len)
     }
 
@@ -160,11 +203,11 @@ impl Page {
     /// NAPI's poll function only.
     #[inline]
     pub(crate) fn into_skb(self, len: usize) -> Option<RxSkb> {
-        if len > PAGE_SIZE - HEADROOM - TAILROOM {
+        if len > self.size.saturating_sub(HEADROOM + TAILROOM) {
             return None;
         }
-        // SAFETY: The page is ours, and the frame and the shared info behind it fit in.
-        let skb = unsafe { bindings::napi_build_skb(self.va.as_ptr().cast(), PAGE_SIZE as u32) };
+        // SAFETY: So many bytes are ours, and the frame and the shared info behind it fit in.
+        let skb = unsafe { bindings::napi_build_skb(self.va.as_ptr().cast(), self.size as u32) };
         let skb = NonNull::new(skb)?;
         let _ = ManuallyDrop::new(self);
         // SAFETY: A new packet is ours alone; the page is its own now, and goes back to the pool with it.
@@ -179,7 +222,7 @@ impl Page {
     /// page holds. Without effect if the packet cannot have more fragments.
     #[inline]
     pub(crate) fn add_to(self, skb: &mut RxSkb, len: usize) {
-        let len = len.min(PAGE_SIZE - HEADROOM);
+        let (len, offset) = (self.fits(len), self.offset().wrapping_add(HEADROOM));
         let n = skb.fragments();
         if n >= bindings::MAX_SKB_FRAGS {
             return;
@@ -192,9 +235,9 @@ impl Page {
                 skb.as_ptr(),
                 n as i32,
                 page.page.as_ptr(),
-                HEADROOM as i32,
+                offset as i32,
                 len as i32,
-                PAGE_SIZE as u32,
+                page.size as u32,
             )
         };
     }
@@ -203,7 +246,7 @@ impl Page {
 impl Drop for Page {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant. The other half, if there is one, keeps the page.
         unsafe { bindings::page_pool_put_full_page(self.pool.as_ptr(), self.page.as_ptr(), false) };
     }
 }

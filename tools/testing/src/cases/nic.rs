@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 use anyhow::Result;
+use netlab::c;
 use netlab::card::Card;
 use netlab::check;
 use netlab::check_eq;
@@ -30,6 +31,7 @@ pub const CASES: &[Case] = &[
     Case::nic(G, "flood_into_the_smallest_ring", exhaustion),
     Case::nic(G, "interrupt_rates", coalesce),
     Case::nic(G, "counters_count", counters),
+    Case::nic(G, "memory_of_a_frame", memory_of_a_frame),
     Case::nic(G, "other_address", address),
     Case::nic(G, "address_filter", filter),
     Case::nic(G, "negotiate_anew", nway),
@@ -222,6 +224,23 @@ fn counters(ctx: &Ctx) -> Result<()> {
     let text =
         b.ns.run(&["ip", "-s", "-s", "link", "show", "dev", &b.dev])?;
     check!(text.contains("RX:"), "no counters in {text}");
+    Ok(())
+}
+
+/// A whole frame is charged to its socket with what it keeps in memory. With a page for each, a small
+/// receive buffer is full before it holds one, and TCP crawls.
+fn memory_of_a_frame(ctx: &Ctx) -> Result<()> {
+    const SO_MEMINFO: i32 = 55;
+    reachable(ctx)?;
+    let (from, to) = (ctx.udp()?, ctx.server_udp()?);
+    from.sendto(&[0; 1472], 0, to.local().sys("getsockname")?)
+        .sys("sendto")?;
+    to.poll(c::POLLIN, wait::PATIENCE).sys("poll")?;
+    let info = to
+        .getsockopt(c::SOL_SOCKET, SO_MEMINFO, 4)
+        .sys("SO_MEMINFO")?;
+    let rmem_alloc = u32::from_ne_bytes(info[..].try_into()?);
+    check!((1472..3000).contains(&rmem_alloc), "{rmem_alloc} bytes");
     Ok(())
 }
 
