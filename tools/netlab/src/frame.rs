@@ -182,6 +182,18 @@ impl Tcp {
     }
 }
 
+/// Gives a packet (IPv4 without options) of TCP a checksum that is wrong for certain, whichever `by` is.
+pub fn spoil_tcp(packet: &mut [u8], by: u16) {
+    packet[36..38].fill(0);
+    let address = |at: usize| [packet[at], packet[at + 1], packet[at + 2], packet[at + 3]];
+    let (src, dst) = (address(12), address(16));
+    let len = (packet.len() as u16 - 20).to_be_bytes();
+    let right = checksum(&[&src, &dst, &[0, 6, len[0], len[1]], &packet[20..]]);
+    // In this arithmetic 0xffff and 0 are one number (RFC 1071), so the next one may be right as well.
+    let wrong = right.wrapping_add(2 + by % 0xfff0);
+    packet[36..38].copy_from_slice(&wrong.to_be_bytes());
+}
+
 /// A UDP datagram; `check` `None` computes the checksum, `len` `None` the length.
 pub fn udp(
     src: SocketAddrV4,
@@ -379,5 +391,20 @@ mod tests {
         let (src, dst, seg) = f.transport(6).unwrap();
         let len = (seg.len() as u16).to_be_bytes();
         assert_eq!(checksum(&[&src, &dst, &[0, 6, len[0], len[1]], seg]), 0);
+    }
+
+    #[test]
+    fn spoil_tcp__never_leaves_a_right_checksum() {
+        let (a, b) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+        for seq in [0, 0x7777, 0xfffe_0000] {
+            let mut t = Tcp::new(a, b, flag::ACK);
+            t.seq = seq;
+            for by in 0..=u16::MAX {
+                let mut p = t.packet();
+                spoil_tcp(&mut p, by);
+                let sum = checksum(&[&p[12..20], &[0, 6, 0, 20], &p[20..]]);
+                assert!(sum != 0 && sum != 0xffff, "{seq} {by}");
+            }
+        }
     }
 }

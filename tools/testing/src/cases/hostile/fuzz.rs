@@ -4,6 +4,7 @@
 use anyhow::Result;
 use netlab::check;
 use netlab::frame::ethernet;
+use netlab::frame::spoil_tcp;
 use netlab::ktap::Sysc;
 use netlab::payload;
 use netlab::payload::Stream;
@@ -55,15 +56,13 @@ fn frames(ctx: &Ctx) -> Result<()> {
                 }
                 _ => {
                     let mut p = template.clone();
-                    // Beyond the ports, so that it is still the connection's; never the checksum.
+                    // Beyond the ports, so that it is still the connection's.
                     for _ in 0..1 + stream.below(6) {
                         let at = 24 + stream.below(p.len() as u64 - 24) as usize;
-                        if !(36..38).contains(&at) {
-                            p[at] ^= 1 + stream.below(255) as u8;
-                        }
+                        p[at] ^= 1 + stream.below(255) as u8;
                     }
-                    // Two changes may cancel out in a one's complement sum: spoil it for certain.
-                    p[36] ^= 0x55;
+                    // Several changes may cancel out.
+                    spoil_tcp(&mut p, i as u16);
                     p
                 }
             };
