@@ -15,7 +15,7 @@ S := scripts
 
 # What a person says on make's command line reaches the scripts as environment.
 export CMD FILES OUT MODE NIC NICDRV NICOPTS MONITOR PORTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
-export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS SCRIPTS FAMILY RUNNER KDIR
+export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS JOBS SCRIPTS FAMILY RUNNER KDIR
 # KERNEL names the guest's kernel; the scripts use that name for a directory.
 KERNEL_KIND := $(or $(KERNEL),stock)
 export KERNEL_KIND
