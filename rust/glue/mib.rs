@@ -151,6 +151,7 @@ pub(super) const fn place(counter: Counter) -> Place {
         C::TcpDsackOfoSent => In(Mib::Net, LINUX_MIB_TCPDSACKOFOSENT),
         C::TcpDsackRecv => In(Mib::Net, LINUX_MIB_TCPDSACKRECV),
         C::TcpDsackOfoRecv => In(Mib::Net, LINUX_MIB_TCPDSACKOFORECV),
+        C::TcpDsackRecvSegs => In(Mib::Net, LINUX_MIB_TCPDSACKRECVSEGS),
         C::TcpDsackIgnoredDubious => In(Mib::Net, LINUX_MIB_TCPDSACKIGNOREDDUBIOUS),
         C::TcpDsackIgnoredOld => In(Mib::Net, LINUX_MIB_TCPDSACKIGNOREDOLD),
         C::TcpDsackIgnoredNoUndo => In(Mib::Net, LINUX_MIB_TCPDSACKIGNOREDNOUNDO),

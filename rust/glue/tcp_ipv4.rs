@@ -188,6 +188,7 @@ pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, found: Found<Tcp
 fn deliver(state: &State, header: &Header, mut skb: Skb, seg: &tcp::Segment, so: &Sock<Tcp>) {
     if header.ttl < so.min_ttl() {
         so.count_drop();
+        state.counts.event(Counter::TcpMinTtlDrop);
         return state.counts.drop(skb, DropReason::TcpMinttl);
     }
     let len = skb.len();
@@ -307,6 +308,7 @@ fn listen(
     floor: Option<SeqNum>,
 ) {
     if header.ttl < so.min_ttl() {
+        state.counts.event(Counter::TcpMinTtlDrop);
         return state.counts.drop(skb, DropReason::TcpMinttl);
     }
     if !so.filter(&mut skb, u32::from(seg.doff)) {

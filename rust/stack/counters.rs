@@ -285,6 +285,8 @@ counters! {
     TcpDsackRecv = "TcpExt", "TCPDSACKRecv";
     /// D-SACKs received for out-of-order data.
     TcpDsackOfoRecv = "TcpExt", "TCPDSACKOfoRecv";
+    /// Segments that D-SACKs told of.
+    TcpDsackRecvSegs = "TcpExt", "TCPDSACKRecvSegs";
     /// D-SACKs that this side's retransmissions cannot have caused.
     TcpDsackIgnoredDubious = "TcpExt", "TCPDSACKIgnoredDubious";
     /// D-SACKs for data from before the present recovery.

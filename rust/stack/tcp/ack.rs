@@ -181,7 +181,7 @@ struct Cleaned {
 }
 
 impl Sock {
-    /// Processes the acknowledgement of an acceptable segment.
+    /// Processes the acknowledgement of an acceptable segment; `expected` if that brings nothing else but data.
     ///
     /// # Errors
     ///
@@ -189,7 +189,12 @@ impl Sock {
     /// be dropped, and a challenge ACK was sent.
     ///
     /// 3.10.7.4, fifth check. Mirrors [`tcp_ack`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn ack<E: Env>(&mut self, env: &mut E, seg: &Segment) -> Result<(), DropReason> {
+    pub(super) fn ack<E: Env>(
+        &mut self,
+        env: &mut E,
+        seg: &Segment,
+        expected: bool,
+    ) -> Result<(), DropReason> {
         let now = env.now();
         let mut ack = Ack::new(now, seg, self);
         let prior_una = ack.prior_una;
@@ -219,6 +224,11 @@ impl Sock {
         if seg.seq != seg.end_seq {
             ack.told.set(Told::DATA);
         }
+        if expected && advanced {
+            env.count(Counter::TcpHpAcks);
+        } else if !ack.told.has(Told::DATA) {
+            env.count(Counter::TcpPureAcks);
+        }
         if self.update_window(env, seg) {
             ack.told.set(Told::WIN_UPDATE);
         }
@@ -245,6 +255,7 @@ impl Sock {
             // A D-SACK may still undo the last reduction.
             if ack.told.has(Told::DSACKING_ACK) {
                 self.fastretrans_alert(env, &mut ack, 0, &mut rexmit);
+                self.newly_delivered(env, prior_delivered, &ack);
             }
             self.ack_probe(now);
             self.process_tlp_ack(env, &ack);
@@ -273,12 +284,8 @@ impl Sock {
         if ack.told.has(Told::SND_UNA_ADVANCED) {
             self.check_space = true;
         }
-        let delivered = self.stats.delivered.wrapping_sub(prior_delivered);
+        let delivered = self.newly_delivered(env, prior_delivered, &ack);
         let lost = self.stats.lost.wrapping_sub(prior_lost);
-        if ack.told.has(Told::ECE) {
-            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
-            env.count_n(Counter::TcpDeliveredCe, delivered);
-        }
         self.rate_gen(&ack, delivered);
         self.cong_control(env, &ack, delivered, lost);
         self.xmit_recovery(env, rexmit);
@@ -294,6 +301,7 @@ impl Sock {
         self.sacktag_write_queue(env, seg, ack);
         self.count_delivered(ack.sack_delivered);
         self.fastretrans_alert(env, ack, 0, &mut rexmit);
+        self.newly_delivered(env, prior_delivered, ack);
         self.xmit_recovery(env, rexmit);
     }
 
@@ -303,6 +311,22 @@ impl Sock {
     #[inline]
     pub(super) fn count_delivered(&mut self, segs: u32) {
         self.stats.delivered = self.stats.delivered.wrapping_add(segs);
+    }
+
+    /// How many segments have reached the peer since `prior`, counted.
+    ///
+    /// Mirrors [`tcp_newly_delivered`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    fn newly_delivered<E: Env>(&mut self, env: &mut E, prior: u32, ack: &Ack) -> u32 {
+        let delivered = self.stats.delivered.wrapping_sub(prior);
+        if delivered != 0 {
+            env.count_n(Counter::TcpDelivered, delivered);
+        }
+        if ack.told.has(Told::ECE) {
+            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
+            env.count_n(Counter::TcpDeliveredCe, delivered);
+        }
+        delivered
     }
 
     /// Sends again, or sends new data, as the recovery machine decided; the congestion window is up to

@@ -242,8 +242,12 @@ impl Sock {
     pub(super) fn send_active_reset<E: Env>(&mut self, env: &mut E) {
         let seq = self.acceptable_seq();
         env.count(Counter::OutRsts);
-        if let Some(skb) = alloc_control(seq, Flags::ACK.and(Flags::RST)) {
-            let _ = self.transmit(env, skb);
+        let sent = match alloc_control(seq, Flags::ACK.and(Flags::RST)) {
+            Some(skb) => self.transmit(env, skb),
+            None => Err(Errno::ENOMEM),
+        };
+        if sent.is_err() {
+            env.count(Counter::TcpAbortFailed);
         }
     }
 

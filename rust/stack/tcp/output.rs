@@ -358,6 +358,7 @@ impl Sock {
         let prior = self.packets_out;
         self.snd_nxt = cb.end_seq;
         self.packets_out = self.packets_out.saturating_add(cb.pcount());
+        env.count_n(Counter::TcpOrigDataSent, cb.pcount());
         if prior == 0 || matches!(self.pending, Pending::Probe0 | Pending::LossProbe) {
             self.rearm_rto(env.now());
         }

@@ -341,6 +341,7 @@ impl Sock {
             env.count(Counter::TcpDsackIgnoredDubious);
             return false;
         }
+        env.count_n(Counter::TcpDsackRecvSegs, segs);
         if self.undo_retrans > 0
             && !first.end.after(ack.prior_una)
             && self.undo_marker.is_some_and(|m| first.end.after(m))
