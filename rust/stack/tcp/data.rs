@@ -172,6 +172,9 @@ impl Sock {
             self.adjust_rcv_ssthresh();
         }
         if env.rmem_alloc() > env.rcvbuf() {
+            self.collapse(env);
+        }
+        if env.rmem_alloc() > env.rcvbuf() {
             self.prune_ofo(env, seq);
         }
         if env.rmem_alloc() > env.rcvbuf() {

@@ -34,6 +34,7 @@
 //! | `rtt` | round-trip time | tcp_input.c |
 //! | `sack` | what we tell of data beyond a gap | tcp_input.c |
 //! | `data` | payload into the receive queue; out-of-order data | tcp_input.c |
+//! | `collapse` | small packets of a full receive queue copied together | tcp_input.c |
 //! | `urgent` | the urgent mark, either way | tcp_input.c, tcp.c |
 //! | `recvmsg` | the receive queue to the user | tcp.c |
 //! | `timer` | retransmission, delayed ACK, probes, keepalive | tcp_timer.c |
@@ -100,6 +101,8 @@ mod mtu;
 mod sack;
 
 mod data;
+
+mod collapse;
 
 mod urgent;
 

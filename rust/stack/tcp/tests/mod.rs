@@ -6,6 +6,8 @@
 //! no deadline left.
 
 mod close;
+mod collapse;
+mod counted;
 mod ecn;
 mod gather;
 mod handshake;
