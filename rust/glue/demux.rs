@@ -231,7 +231,7 @@ pub(crate) fn icmp_error(
         ifindex,
     };
     match any(state, &key).map(|f| f.taker) {
-        Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found),
+        Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found, message),
         Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so, message),
         // A listener has sent nothing.
         Some(Taker::Listener(_)) | None => (),

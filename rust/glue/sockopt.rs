@@ -85,6 +85,7 @@ pub(super) fn set_ip(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
         | bindings::IP_MINTTL
         | bindings::IP_MTU_DISCOVER
         | bindings::IP_PKTINFO
+        | bindings::IP_RECVERR
         | bindings::IP_RECVTTL
         | bindings::IP_RECVTOS
         | bindings::IP_FREEBIND
@@ -104,8 +105,7 @@ pub(super) fn set_ip_datagram(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
     match name as u32 {
         // Memberships stand in `struct inet_sock`, too: the host's IGMP holds them for us, and is the only one that
         // speaks for this host.
-        bindings::IP_RECVERR
-        | bindings::IP_RECVERR_RFC4884
+        bindings::IP_RECVERR_RFC4884
         | bindings::IP_RECVORIGDSTADDR
         | bindings::IP_UNICAST_IF
         | bindings::IP_MULTICAST_IF
@@ -141,7 +141,6 @@ pub(super) fn get_ip_datagram(
     mtu: impl FnOnce() -> Option<u32>,
 ) -> Result {
     let bit = match name as u32 {
-        bindings::IP_RECVERR => bindings::INET_FLAGS_RECVERR,
         bindings::IP_RECVERR_RFC4884 => bindings::INET_FLAGS_RECVERR_RFC4884,
         bindings::IP_RECVORIGDSTADDR => bindings::INET_FLAGS_ORIGDSTADDR,
         bindings::IP_MULTICAST_LOOP => bindings::INET_FLAGS_MC_LOOP,
@@ -179,6 +178,7 @@ pub(super) fn get_ip(
         bindings::IP_MTU => mtu().ok_or(ENOTCONN)? as c_int,
         bindings::IP_MULTICAST_TTL => c_int::from(sk.mc_ttl()),
         bindings::IP_PKTINFO => flag(bindings::INET_FLAGS_PKTINFO),
+        bindings::IP_RECVERR => flag(bindings::INET_FLAGS_RECVERR),
         bindings::IP_RECVTTL => flag(bindings::INET_FLAGS_TTL),
         bindings::IP_RECVTOS => flag(bindings::INET_FLAGS_TOS),
         bindings::IP_FREEBIND => flag(bindings::INET_FLAGS_FREEBIND),

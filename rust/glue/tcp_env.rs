@@ -449,6 +449,10 @@ impl Env for TcpEnv<'_> {
         self.wake |= ERROR;
     }
 
+    fn wants_errors(&self) -> bool {
+        self.sk.inet_flag(bindings::INET_FLAGS_RECVERR)
+    }
+
     fn set_soft_error(&mut self, error: Errno) {
         self.sk.set_err_soft(error.get());
     }

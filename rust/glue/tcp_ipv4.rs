@@ -4,6 +4,7 @@
 //! Mirrors [`tcp_ipv4.c`](srctree/net/ipv4/tcp_ipv4.c)
 
 use super::{
+    datagram,
     demux,
     inet_sock,
     net::{
@@ -29,7 +30,10 @@ use crate::{
     abstractions::{
         ehash::Found,
         proto::Protocol as _,
-        skbuff::Skb,
+        skbuff::{
+            SkBuff,
+            Skb, //
+        },
         sock::{
             Sock,
             SockRef, //
@@ -359,7 +363,7 @@ fn reset(state: &State, header: &Header, skb: Skb, seg: &tcp::Segment) {
 /// An ICMP message about a segment of ours. Softirq.
 ///
 /// Mirrors [`tcp_v4_err`](srctree/net/ipv4/tcp_ipv4.c)
-pub(super) fn err(state: &State, quoted: &Quoted, found: Found<Tcp>) {
+pub(super) fn err(state: &State, quoted: &Quoted, found: Found<Tcp>, message: Option<&mut SkBuff>) {
     let Found::Sock(so) = found else {
         // Nobody is there yet to be told; the SYN-ACK's timer goes on.
         return;
@@ -386,7 +390,17 @@ pub(super) fn err(state: &State, quoted: &Quoted, found: Found<Tcp>) {
         true => glue_tcp::enter(&mut l, |tp, env| {
             tp.mtu_reduced(env, seq, quoted.mtu.into())
         }),
-        false => glue_tcp::enter(&mut l, |tp, env| tp.icmp_error(env, seq, error)),
+        false => {
+            let opening = matches!(
+                u32::from(so.state()),
+                bindings::TCP_SYN_SENT | bindings::TCP_SYN_RECV
+            );
+            if opening && glue_tcp::look(&mut l, |tp, _| tp.is_in_flight(seq)) {
+                // Nothing was sent yet of what the user gave: what is quoted begins with the header.
+                datagram::queue_error(&so, quoted, error.errno, message, 0);
+            }
+            glue_tcp::enter(&mut l, |tp, env| tp.icmp_error(env, seq, error))
+        }
     };
     if let Err(reason) = result {
         state.counts.dropped(reason);

@@ -183,6 +183,9 @@ pub trait Env {
     /// Sets the pending error of the socket (`SO_ERROR`) and wakes whoever waits for it.
     fn report_error(&mut self, error: Errno);
 
+    /// Whether the user wants to know at once what routers say (`IP_RECVERR`).
+    fn wants_errors(&self) -> bool;
+
     /// Remembers a soft error: reported if the connection later times out.
     fn set_soft_error(&mut self, error: Errno);
 

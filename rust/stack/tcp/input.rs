@@ -462,6 +462,11 @@ impl Sock {
         }
     }
 
+    /// Whether a segment of ours that begins at `seq` may be on its way.
+    pub fn is_in_flight(&self, seq: super::SeqNum) -> bool {
+        seq.between(self.snd_una, self.snd_nxt)
+    }
+
     /// An ICMP message quoted a segment of ours that began at `quoted_seq`.
     ///
     /// RFC 5927: believed only if that segment is in flight. RFC 5461: a hard error ends only a
@@ -475,12 +480,15 @@ impl Sock {
         if self.state == State::Close || self.state == State::Listen {
             return Err(DropReason::TcpClose);
         }
-        if !quoted_seq.between(self.snd_una, self.snd_nxt) {
+        if !self.is_in_flight(quoted_seq) {
             env.count(Counter::OutOfWindowIcmps);
             return Err(DropReason::TcpInvalidSequence);
         }
         if error.hard && matches!(self.state, State::SynSent | State::SynRecv) {
             self.fail(env, error.errno);
+        } else if env.wants_errors() {
+            // The connection goes on all the same.
+            env.report_error(error.errno);
         } else {
             env.set_soft_error(error.errno);
         }

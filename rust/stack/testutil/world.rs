@@ -75,6 +75,8 @@ pub struct World {
     pub shut: Shutdown,
     /// The pending error.
     pub error: Option<Errno>,
+    /// `IP_RECVERR`.
+    pub recverr: bool,
     /// The soft error.
     pub soft: Option<Errno>,
     /// How often readers were woken.
@@ -117,6 +119,7 @@ impl World {
             dead: false,
             shut: Shutdown::NONE,
             error: None,
+            recverr: false,
             soft: None,
             readable: 0,
             writable: 0,
@@ -338,6 +341,10 @@ impl Env for World {
 
     fn report_error(&mut self, error: Errno) {
         self.error = Some(error);
+    }
+
+    fn wants_errors(&self) -> bool {
+        self.recverr
     }
 
     fn set_soft_error(&mut self, error: Errno) {

@@ -180,6 +180,24 @@ fn icmp__never_ends_an_open_connection() {
 }
 
 #[test]
+fn icmp__is_told_at_once_to_who_asked() {
+    let unreachable = IcmpError {
+        errno: Errno::EHOSTUNREACH,
+        hard: true,
+    };
+    let mut h = in_flight(100);
+    h.world.recverr = true;
+    let seq = SeqNum::new(ISS + 1);
+    h.sock.icmp_error(&mut h.world, seq, unreachable).unwrap();
+    assert_eq!(h.sock.state, State::Established);
+    assert_eq!(
+        (h.world.error, h.world.soft),
+        (Some(Errno::EHOSTUNREACH), None)
+    );
+    done(h);
+}
+
+#[test]
 fn ooo__thousands_of_segments_stay_cheap() {
     // SegmentSmack, CVE-2018-5390: holes everywhere, filled from the back.
     let mut h = established();

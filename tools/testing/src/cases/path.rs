@@ -44,6 +44,9 @@ pub const CASES: &[Case] = &[
         .veth()
         .fresh()
         .secs(90),
+    Case::one(G, "TCP_IP_RECVERR_tells_and_goes_on", tcp_recverr)
+        .veth()
+        .fresh(),
     Case::one(G, "UDP_learns_and_says_EMSGSIZE", udp)
         .veth()
         .fresh(),
@@ -149,6 +152,30 @@ fn tcp_known(ctx: &Ctx) -> Result<()> {
         payload::transfer(&s, &there, round, 1 << 19)?;
         check_eq!(mtu(&s)?, 1200, "IP_MTU at its end");
     }
+    Ok(())
+}
+
+/// A router says for a while that the far end cannot be reached.
+fn tcp_recverr(ctx: &Ctx) -> Result<()> {
+    let far = behind(ctx, 1500)?;
+    let b = &ctx.lab.b.ns;
+    b.sysctl("net/ipv4/icmp_ratelimit", "0")?;
+    let l = far.enter(|| Sock::tcp(Family::INET)).sys("socket")?;
+    l.bind(SocketAddrV4::new(FAR, 0)).sys("bind")?;
+    l.listen(8).sys("listen")?;
+    let at = l.local().sys("name")?;
+    let s = ctx.tcp()?;
+    s.set(c::SOL_IP, c::IP_RECVERR, 1).sys("IP_RECVERR")?;
+    s.connect(at).sys("connect")?;
+    let there = l.accept().sys("accept")?;
+    b.ip("route add unreachable 10.79.0.2/32")?;
+    s.send(b"news", 0).sys("send")?;
+    s.await_events(c::POLLERR).sys("poll")?;
+    check_eq!(s.take_error().sys("SO_ERROR")?, c::EHOSTUNREACH, "SO_ERROR");
+    b.ip("route del unreachable 10.79.0.2/32")?;
+    let mut buf = [0; 4];
+    there.recv_exact(&mut buf).sys("recv")?;
+    check_eq!(&buf, b"news", "what arrived");
     Ok(())
 }
 

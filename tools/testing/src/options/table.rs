@@ -127,6 +127,7 @@ pub const TABLE: &[Row] = rows! {
     IP 9 "IP_PKTOPTIONS" Tcp int!(0), Set::Err(c::ENOPROTOOPT), Get::Ok, Refused(c::ENOPROTOOPT), "";
     IP 10 "IP_MTU_DISCOVER" Udp int!(0), Set::Ok, Get::Is(0), Done, "";
     IP 11 "IP_RECVERR" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
+    IP 11 "IP_RECVERR" Tcp int!(1), Set::Ok, Get::Is(1), Done, "";
     IP 12 "IP_RECVTTL" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
     IP 13 "IP_RECVTOS" Udp int!(1), Set::Ok, Get::Is(1), Done, "";
     IP 14 "IP_MTU" Udp int!(0), Set::Err(c::ENOPROTOOPT), Get::Err(c::ENOTCONN), Done, "";
