@@ -46,6 +46,7 @@ pub(crate) mod skbuff;
 pub(crate) mod sock;
 pub(crate) mod sock_lock;
 pub(crate) mod sock_mem;
+pub(crate) mod sock_soft;
 pub(crate) mod socket;
 pub(crate) mod sysctl;
 pub(crate) mod timer;

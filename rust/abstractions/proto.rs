@@ -16,9 +16,11 @@ use super::{
         Sock,
         SockRef, //
     },
-    sock_lock::{
-        BhLock,
-        Locked, //
+    sock_lock::Locked,
+    sock_soft::{
+        self,
+        Event,
+        Soft, //
     },
     socket::SocketOps, //
 };
@@ -101,19 +103,27 @@ pub trait Protocol: Sized + 'static {
         let _ = sk;
     }
 
-    /// The socket's timer fired. In softirq.
-    fn on_timer(sk: &mut Locked<'_, Self>) {
-        let _ = sk;
+    /// The socket's fine timer, if the protocol has one.
+    #[inline]
+    fn soft(shared: &Self::Shared) -> Option<&Soft<Self>> {
+        let _ = shared;
+        None
     }
 
-    /// The socket's timer fired while a user owned the socket: remember it for
-    /// [`Protocol::release_cb`]. In softirq, the socket not owned by the caller.
-    fn defer_timer(sk: &Sock<Self>) {
-        let _ = sk;
+    /// A timer of the socket's is due, or it was kicked. In softirq.
+    fn on_event(sk: &mut Locked<'_, Self>, event: Event) {
+        let _ = (sk, event);
     }
 
-    /// Streams only: there may be room to write. Any context, no lock.
-    fn write_space(sk: &Sock<Self>) {
+    /// The same while a user owned the socket: remember it for [`Protocol::release_cb`]. In softirq, the socket
+    /// not owned by the caller, its spinlock held.
+    fn defer(sk: &Sock<Self>, event: Event) {
+        let _ = (sk, event);
+    }
+
+    /// Streams only: a packet that [`Sk::set_owner_w`] charged was freed, or may have been. Any context, the locks
+    /// of queueing disciplines included; no lock of the socket's.
+    fn sent(sk: &Sock<Self>) {
         let _ = sk;
     }
 
@@ -318,7 +328,7 @@ impl<P: Protocol> Proto<P> {
             (*sk).sk_type = P::TYPE;
             (*sk).sk_backlog_rcv = Some(backlog_rcv::<P>);
             if u32::from(P::TYPE) == bindings::sock_type_SOCK_STREAM {
-                (*sk).sk_write_space = Some(write_space::<P>);
+                (*sk).sk_write_space = Some(sent::<P>);
             }
             (*sk).__bindgen_anon_3.sk_timer.function = Some(timer::<P>);
             let inet = sk.cast::<bindings::inet_sock>();
@@ -326,8 +336,14 @@ impl<P: Protocol> Proto<P> {
             (*inet).mc_ttl = 1;
             bindings::sk_sockets_allocated_inc(sk);
         }
-        // SAFETY: Just initialised.
-        let s = unsafe { Sock::<P>::from_raw(sk) };
+        // SAFETY: Just initialised, and nobody else's yet.
+        let s = unsafe {
+            let s = Sock::<P>::from_raw(sk);
+            if let Some(soft) = P::soft(s.shared()) {
+                soft.set_up(sk);
+            }
+            s
+        };
         P::init(s);
         Ok(so)
     }
@@ -418,10 +434,11 @@ unsafe extern "C" fn enter_memory_pressure(sk: *mut bindings::sock) {
 
 /// # Safety
 ///
-/// Called by whoever frees a packet of this socket, which the packet kept alive.
-unsafe extern "C" fn write_space<P: Protocol>(sk: *mut bindings::sock) {
+/// Called by whoever frees a packet of this socket, which the packet keeps alive (`sock_wfree`), and by
+/// `sk_setsockopt`.
+unsafe extern "C" fn sent<P: Protocol>(sk: *mut bindings::sock) {
     // SAFETY: The caller's promise.
-    P::write_space(unsafe { Sock::<P>::from_raw(sk) });
+    P::sent(unsafe { Sock::<P>::from_raw(sk) });
 }
 
 /// # Safety
@@ -435,14 +452,7 @@ unsafe extern "C" fn timer<P: Protocol>(t: *mut bindings::timer_list) {
     };
     // SAFETY: The pending timer held a reference (`sk_reset_timer`), which is ours now.
     let so = unsafe { SockRef::<P>::from_raw(NonNull::new_unchecked(sk)) };
-    let mut lock = BhLock::new(&so);
-    match lock.unowned() {
-        Some(mut locked) => P::on_timer(&mut locked),
-        // The owner has a reference of his own.
-        None => P::defer_timer(&so),
-    }
-    drop(lock);
-    drop(so);
+    sock_soft::deliver(&so, Event::Timer);
 }
 
 /// # Safety
@@ -479,6 +489,9 @@ pub fn clone<P: Protocol>(parent: &Sock<P>) -> Option<SockRef<P>> {
         (*so).linked = AtomicU8::new(0);
         (*so).shared.write(P::Shared::default());
         (*so).private.get_mut().write(P::new_private(parent.net()));
+        if let Some(soft) = P::soft((*so).shared.assume_init_ref()) {
+            soft.set_up(sk);
+        }
         bindings::timer_setup_flags0(
             addr_of_mut!((*sk).__bindgen_anon_3.sk_timer),
             Some(timer::<P>),

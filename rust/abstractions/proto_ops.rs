@@ -289,7 +289,15 @@ unsafe extern "C" fn setsockopt<P: SocketOps>(
             P::timestamping(s.sk(), flags as u32, || kernel::error::to_result(set()))
         }));
     }
-    set()
+    let ret = set();
+    if matches!(name as u32, bindings::SO_SNDBUF | bindings::SO_SNDBUFFORCE)
+        && ret == 0
+        && u32::from(P::TYPE) == bindings::sock_type_SOCK_STREAM
+    {
+        // What the socket core calls then is a stream's callback for packets that were sent.
+        s.sk().stream_write_space();
+    }
+    ret
 }
 
 /// # Safety

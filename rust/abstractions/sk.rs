@@ -62,8 +62,6 @@ pub mod flag {
     pub const BROADCAST: u32 = crate::bindings::sock_flags_SOCK_BROADCAST;
     /// No local end yet.
     pub const ZAPPED: u32 = crate::bindings::sock_flags_SOCK_ZAPPED;
-    /// Freed packets do not wake writers: the protocol does.
-    pub const USE_WRITE_QUEUE: u32 = crate::bindings::sock_flags_SOCK_USE_WRITE_QUEUE;
     /// `SO_OOBINLINE`.
     pub const URGINLINE: u32 = crate::bindings::sock_flags_SOCK_URGINLINE;
     /// `SO_TIMESTAMP`, `SO_TIMESTAMPNS`.
@@ -443,6 +441,13 @@ impl Sk {
     #[inline]
     pub fn pacing_status(&self) -> u32 {
         read!(self, sk.sk_pacing_status)
+    }
+
+    /// Which part of the rate may lie in this host's queues, as a power of two: drivers that join much into one
+    /// transmission make it larger.
+    #[inline]
+    pub fn pacing_shift(&self) -> u32 {
+        u32::from(read!(self, sk.sk_pacing_shift)).min(63)
     }
 
     /// `SO_MARK`.

@@ -17,10 +17,7 @@ use super::{
         SkBuff,
         Skb, //
     },
-    sock::{
-        flag,
-        Sk, //
-    },
+    sock::Sk,
     sock_lock::Owned,
 };
 use crate::bindings;
@@ -296,20 +293,32 @@ impl Sk {
         unsafe { bindings::sk_wake_async(self.as_ptr(), how as c_int, band as c_int) };
     }
 
-    /// Charges a packet on its way out to the socket: freed, it calls back, and it keeps the socket's
-    /// object alive.
+    /// Charges a packet on its way out to the socket: it keeps the socket's object alive, and when it is freed
+    /// [`Protocol::sent`] is called. A `pure_ack` weighs next to nothing, and nobody waits for it.
     ///
-    /// Mirrors [`skb_set_owner_w`](srctree/net/core/sock.c)
+    /// Mirrors [`skb_set_owner_w`](srctree/net/core/sock.c), [`__tcp_transmit_skb`](srctree/net/ipv4/tcp_output.c)
     #[inline]
-    pub fn set_owner_w(&self, skb: &mut SkBuff) {
+    pub fn set_owner_w(&self, skb: &mut SkBuff, pure_ack: bool) {
+        /// By this netem and others know one (`__skb_set_tcp_pure_ack`).
+        const PURE_ACK_TRUESIZE: u32 = 2;
         let p = skb.as_ptr();
-        self.wmem_alloc_atomic()
-            .fetch_add(skb.truesize() as c_int, Ordering::Relaxed);
-        // SAFETY: The packet is ours alone and has no owner; the count just taken is what `sock_wfree`
+        // Both are the kernel's own: who drops the last reference to the socket, and with it to the module, must
+        // not return into the module. `sock_wfree` calls `sk_write_space`, which is ours, while it still holds
+        // a count; queueing disciplines and GSO know it.
+        let destructor: unsafe extern "C" fn(*mut bindings::sk_buff) = match pure_ack {
+            true => bindings::__sock_wfree,
+            false => bindings::sock_wfree,
+        };
+        // SAFETY: The packet is ours alone and has no owner; the count that is taken is what the destructor
         // gives back.
         unsafe {
+            if pure_ack {
+                (*p).truesize = PURE_ACK_TRUESIZE;
+            }
+            self.wmem_alloc_atomic()
+                .fetch_add((*p).truesize as c_int, Ordering::Relaxed);
             (*p).sk = self.as_ptr();
-            (*p).__bindgen_anon_3.__bindgen_anon_1.destructor = Some(bindings::sock_wfree);
+            (*p).__bindgen_anon_3.__bindgen_anon_1.destructor = Some(destructor);
         }
     }
 
@@ -339,11 +348,6 @@ impl Sk {
     pub fn filter(&self, skb: &mut SkBuff, cap: u32) -> bool {
         // SAFETY: Both are live, and the packet is ours alone.
         unsafe { bindings::sk_filter_trim_cap(self.as_ptr(), skb.as_ptr(), cap) == 0 }
-    }
-
-    /// Marks the socket as one whose freed packets wake nobody by themselves.
-    pub fn use_write_queue(&self) {
-        self.set_flag(flag::USE_WRITE_QUEUE);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The connection ([`tcp::Sock`]) is the private part of the socket: it belongs to whoever holds the
 //! lock, and every entry that may change it goes through [`enter`], which afterwards does what the stack
-//! only asked for: publishes what lock-free readers want to know, wakes sleepers, and arms the one timer.
+//! only asked for: publishes what lock-free readers want to know, wakes sleepers, and arms the timers.
 //!
 //! | file | holds |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | `tcp_request` | SYNs, half-open connections |
 //! | `tcp_listen` | listeners, accept(2) |
 //! | `tcp_timewait` | what is left of a connection |
+//! | `tcp_small_queue` | waiting for packets to leave this host |
 //! | `tcp_sockopt` | options |
 
 use super::{
@@ -31,6 +32,7 @@ use super::{
     tcp_env::TcpEnv,
     tcp_listen::ListenerCell,
     tcp_request::HalfOpen,
+    tcp_small_queue::SmallQueue,
     tcp_timewait::TimeWait, //
 };
 use crate::{
@@ -50,7 +52,11 @@ use crate::{
         },
         skbuff::Skb,
         sock::Sock,
-        sock_lock::Locked, //
+        sock_lock::Locked,
+        sock_soft::{
+            Event,
+            Soft, //
+        },
     },
     bindings,
     stack::{
@@ -97,6 +103,8 @@ pub(crate) struct Private {
     pub(super) tp: tcp::Sock,
     /// When the timer fires at the latest; `None` if it is not armed.
     pub(super) armed: Option<Instant>,
+    /// The same of the fine timer.
+    pub(super) fine_armed: Option<Instant>,
     /// The way to the peer.
     pub(super) route: Option<Route>,
     /// The socket's port.
@@ -112,8 +120,11 @@ pub(crate) struct Private {
 pub(crate) struct Shared {
     /// Bytes that can be read, for poll(2), as far as [`INQ`] can say; the other bits besides.
     inq: AtomicU32,
-    /// The timer fired while a user owned the socket.
-    deferred: AtomicBool,
+    /// What happened while a user owned the socket: bits of [`Event`].
+    deferred: AtomicU32,
+    /// What those who free packets are asked for.
+    pub(super) small_queue: SmallQueue,
+    soft: Soft<Tcp>,
     /// A message about the path's MTU came while a user owned the socket: see [`defer_mtu`].
     mtu_info: AtomicU64,
     /// Closed by its user, counted in [`ORPHANS`].
@@ -177,6 +188,7 @@ impl Protocol for Tcp {
         let mut p = Private {
             tp: tcp::Sock::new(),
             armed: None,
+            fine_armed: None,
             route: None,
             binding: None,
             reserved: None,
@@ -193,7 +205,6 @@ impl Protocol for Tcp {
         sk.set_sndbuf(sndbuf);
         sk.set_rcvbuf(rcvbuf);
         inet_sock::init_pmtudisc(sk);
-        sk.use_write_queue();
     }
 
     /// Mirrors [`tcp_v4_do_rcv`](srctree/net/ipv4/tcp_ipv4.c)
@@ -203,39 +214,59 @@ impl Protocol for Tcp {
         }
     }
 
+    /// Mirrors [`tcp_release_cb`](srctree/net/ipv4/tcp_output.c)
     fn release_cb(sk: &mut Locked<'_, Self>) {
-        if sk.private().tp.ack_deferred() {
-            enter(sk, |tp, env| tp.release_cb(env));
-        }
         let deferred = &sk.sock().shared().deferred;
-        if deferred.load(Ordering::Relaxed) && deferred.swap(false, Ordering::Acquire) {
-            Self::on_timer(sk);
+        if deferred.load(Ordering::Relaxed) != 0 {
+            let events = deferred.swap(0, Ordering::Acquire);
+            for event in Event::ALL {
+                if events & event.bit() != 0 {
+                    Self::on_event(sk, event);
+                }
+            }
         }
         let mtu_info = &sk.sock().shared().mtu_info;
         if mtu_info.load(Ordering::Relaxed) != 0 {
             mtu_reduced(sk, mtu_info.swap(0, Ordering::Acquire));
         }
+        if sk.private().tp.ack_deferred() {
+            enter(sk, |tp, env| tp.release_cb(env));
+        }
     }
 
-    /// Mirrors [`tcp_write_timer`](srctree/net/ipv4/tcp_timer.c)
-    fn on_timer(sk: &mut Locked<'_, Self>) {
-        let mut now = inet_sock::now();
-        // Jiffies are coarse: what is due within the present one is due now, or the timer would only be armed
-        // again for the rest of it.
-        if let Some(at) = sk.private().armed.take() {
-            if at > now && at.since(now).as_nanos() < JIFFY_NS {
-                now = at;
+    #[inline]
+    fn soft(shared: &Shared) -> Option<&Soft<Self>> {
+        Some(&shared.soft)
+    }
+
+    fn on_event(sk: &mut Locked<'_, Self>, event: Event) {
+        match event {
+            Event::Timer => on_timer(sk),
+            Event::FineTimer => {
+                sk.private().fine_armed = None;
+                enter(sk, |tp, env| tp.on_timer(env));
+            }
+            Event::Kick => {
+                sk.shared().small_queue.kicked();
+                enter(sk, |tp, env| tp.tsq_handler(env));
             }
         }
-        enter_at(sk, now, |tp, env| tp.on_timer(env));
     }
 
-    fn defer_timer(sk: &Sock<Self>) {
-        sk.shared().deferred.store(true, Ordering::Release);
+    fn defer(sk: &Sock<Self>, event: Event) {
+        let s = sk.shared();
+        if event == Event::Kick {
+            s.small_queue.kicked();
+        }
+        s.deferred.fetch_or(event.bit(), Ordering::Release);
     }
 
-    fn write_space(sk: &Sock<Self>) {
-        sk.stream_write_space();
+    /// Mirrors [`tcp_wfree`](srctree/net/ipv4/tcp_output.c)
+    #[inline]
+    fn sent(sk: &Sock<Self>) {
+        if sk.shared().small_queue.sent() {
+            sk.kick();
+        }
     }
 
     /// Mirrors [`tcp_stream_memory_free`](srctree/net/ipv4/tcp.c)
@@ -276,6 +307,18 @@ impl Inet for Tcp {
     }
 }
 
+/// Mirrors [`tcp_write_timer`](srctree/net/ipv4/tcp_timer.c)
+fn on_timer(l: &mut Locked<'_, Tcp>) {
+    let now = inet_sock::now();
+    // Jiffies are coarse: what is due within the present one is due now, or the timer would only be armed
+    // again for the rest of it.
+    let until = match l.private().armed.take() {
+        Some(at) if at > now && at.since(now).as_nanos() < JIFFY_NS => at,
+        _ => now,
+    };
+    enter_at(l, now, |tp, env| tp.on_timer_until(env, until));
+}
+
 /// Enters the stack, and does afterwards what it asked for.
 #[inline]
 pub(super) fn enter<R>(
@@ -305,6 +348,7 @@ pub(super) fn enter_at<R>(
     let Private {
         tp,
         armed,
+        fine_armed,
         route,
         binding,
         ..
@@ -329,6 +373,14 @@ pub(super) fn enter_at<R>(
             sk.stop_timer();
         }
         None => {}
+    }
+    if let Some((at, slack)) = tp.next_fine_expiry(so.net().sysctl()) {
+        if !fine_armed.is_some_and(|have| have <= at) {
+            sk.reset_fine_timer(at, slack);
+            *fine_armed = Some(at);
+        }
+    } else if tp.state == tcp::State::Close && fine_armed.take().is_some() {
+        sk.stop_fine_timer();
     }
     r
 }

@@ -180,6 +180,8 @@ impl Env for TcpEnv<'_> {
     fn queue_xmit(&mut self, mut skb: Skb) -> Result<(), Errno> {
         let sk = self.sk.sock();
         let now = self.now;
+        let cb = skb.tcp_cb();
+        let pure_ack = cb.seq == cb.end_seq;
         let (state, route) = self.route()?;
         let mut x = inet_sock::xmit(sk, &glue_tcp::id(sk), ipv4::Protocol::TCP, route);
         // RFC 6864: the identification means nothing with DF. Linux counts it all the same, for header
@@ -188,7 +190,7 @@ impl Env for TcpEnv<'_> {
         x.id = sk.next_ip_id(skb.gso_segs().max(1));
         skb.set_priority(sk.priority());
         skb.set_mark(sk.mark());
-        sk.set_owner_w(&mut skb);
+        sk.set_owner_w(&mut skb, pure_ack);
         let mtu = route.mtu();
         tx::queue_xmit(state, route, skb, &x, mtu, sk.as_ptr(), now)
     }
@@ -237,6 +239,11 @@ impl Env for TcpEnv<'_> {
     #[inline]
     fn max_pacing_rate(&self) -> u64 {
         self.sk.sock().max_pacing_rate()
+    }
+
+    #[inline]
+    fn pacing_shift(&self) -> u32 {
+        self.sk.sock().pacing_shift()
     }
 
     #[inline]
@@ -350,9 +357,21 @@ impl Env for TcpEnv<'_> {
     }
 
     #[inline]
-    fn has_queued_below(&self) -> bool {
+    fn queued_below(&self) -> u32 {
         // One is the socket's own.
-        self.sk.sock().wmem_alloc() > 1
+        self.sk.wmem_alloc().saturating_sub(1)
+    }
+
+    /// Mirrors [`tcp_small_queue_check`](srctree/net/ipv4/tcp_output.c)
+    fn throttle(&mut self, limit: u32) -> bool {
+        self.sk.sock().shared().small_queue.throttle();
+        // Packets may have left before anybody could see that they were waited for.
+        self.queued_below() > limit
+    }
+
+    #[inline]
+    fn is_throttled(&self) -> bool {
+        self.sk.sock().shared().small_queue.is_throttled()
     }
 
     #[inline]

@@ -18,6 +18,12 @@ void rust_helper_timer_setup_flags0(struct timer_list *t, void (*f)(struct timer
 	timer_setup(t, f, 0);
 }
 
+/* linux/workqueue.h */
+void rust_helper_init_work(struct work_struct *work, work_func_t func)
+{
+	INIT_WORK(work, func);
+}
+
 /* linux/sched.h, linux/sched/signal.h */
 struct task_struct *rust_helper_get_current(void)
 {

@@ -3,8 +3,8 @@
 //!
 //! The stack is sans-IO: a packet, a system call or a timer comes in, and what goes out goes
 //! through this trait: packets, wake-ups, and charges to the socket's memory. Timers do not pass
-//! here; a connection reports its next deadline (`tcp::Sock::next_expiry`) and whoever called it
-//! arms the clock.
+//! here; a connection reports its next deadlines (`tcp::Sock::next_expiry`, `next_fine_expiry`) and
+//! whoever called it arms the clock.
 //!
 //! Every method is called with the socket's lock held (process context, or softirq with the
 //! socket not owned by a user), none of them may sleep, and none may call back into the connection.
@@ -68,6 +68,10 @@ pub trait Env {
 
     /// The most that the user allows it to be (SO_MAX_PACING_RATE).
     fn max_pacing_rate(&self) -> u64;
+
+    /// The part of the rate, as a power of two, that may lie in the queues of this host, and that makes a packet
+    /// (`sk_pacing_shift`): 10 is about a millisecond's.
+    fn pacing_shift(&self) -> u32;
 
     /// Sets [`Env::pacing_rate`], but not above [`Env::max_pacing_rate`].
     fn set_pacing_rate(&mut self, rate: u64);
@@ -135,8 +139,15 @@ pub trait Env {
     /// True size of everything queued for sending, in bytes (`sk_wmem_queued`).
     fn wmem_queued(&self) -> u32;
 
-    /// Whether packets of the socket lie in the queues of this host, below the stack.
-    fn has_queued_below(&self) -> bool;
+    /// True size of the socket's packets that lie in the queues of this host, below the stack, in bytes.
+    fn queued_below(&self) -> u32;
+
+    /// Has [`tcp::Sock::tsq_handler`](super::tcp::Sock::tsq_handler) called when the next of the socket's packets has
+    /// left this host. Returns whether more than `limit` bytes lie there even now: otherwise it may not be called.
+    fn throttle(&mut self, limit: u32) -> bool;
+
+    /// Whether the call that [`Env::throttle`] asked for is still to come.
+    fn is_throttled(&self) -> bool;
 
     /// Charges `bytes` of true size to the send queue, whatever the limits say.
     fn wmem_charge(&mut self, bytes: usize);

@@ -60,10 +60,18 @@ macro_rules! sysctls {
             /// Which part of the receive buffer is kept from the window: one half to the power of this; 0 for
             /// none, 31 for next to none.
             tcp_app_win: u8 = 31, sysctl_tcp_app_win;
+            /// 1: a small packet waits for more data while earlier ones have not left this host.
+            tcp_autocorking: u8 = 1, sysctl_tcp_autocorking;
             /// 1: what a user works off when he lets a socket go is acknowledged at once.
             tcp_backlog_ack_defer: u8 = 1, sysctl_tcp_backlog_ack_defer;
-            /// The most segments beyond a gap that one acknowledgement waits for.
+            /// The longest time that an acknowledgement beyond a gap waits for others,
+            tcp_comp_sack_delay_ns: nanos = Duration::from_millis(1), sysctl_tcp_comp_sack_delay_ns;
+            /// The most segments that it waits for,
             tcp_comp_sack_nr: u8 = 44, sysctl_tcp_comp_sack_nr;
+            /// that time as a part of a round trip, in per cent,
+            tcp_comp_sack_rtt_percent: i32 = 33, sysctl_tcp_comp_sack_rtt_percent;
+            /// and how much later it may come if that saves waking the processor.
+            tcp_comp_sack_slack_ns: nanos = Duration::from_micros(10), sysctl_tcp_comp_sack_slack_ns;
             /// 0: D-SACKs are not sent.
             tcp_dsack: u8 = 1, sysctl_tcp_dsack;
             /// 3 or 4: tail loss probes are sent.
@@ -84,6 +92,8 @@ macro_rules! sysctls {
             tcp_keepalive_probes: u8 = 9, sysctl_tcp_keepalive_probes;
             /// Idle time before the first keepalive probe: RFC 9293, 3.8.4 wants at least two hours.
             tcp_keepalive_time: ticks = Duration::from_secs(7200), sysctl_tcp_keepalive_time;
+            /// The most bytes of a connection, in true size, that wait in this host's queues.
+            tcp_limit_output_bytes: i32 = 4 << 20, sysctl_tcp_limit_output_bytes;
             /// The largest degree of reordering that is believed, in segments.
             tcp_max_reordering: i32 = 300, sysctl_tcp_max_reordering;
             /// Half-open connections of a listener of which, without SYN cookies, a quarter is kept free.

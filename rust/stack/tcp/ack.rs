@@ -221,6 +221,7 @@ impl Sock {
         } else {
             prior_una
         };
+        let advanced = ack.told.has(Told::SND_UNA_ADVANCED);
         if seg.seq != seg.end_seq {
             ack.told.set(Told::DATA);
         }
@@ -298,6 +299,7 @@ impl Sock {
             return;
         }
         let mut rexmit = Rexmit::None;
+        let prior_delivered = self.stats.delivered;
         self.sacktag_write_queue(env, seg, ack);
         self.count_delivered(ack.sack_delivered);
         self.fastretrans_alert(env, ack, 0, &mut rexmit);
@@ -587,7 +589,7 @@ impl Sock {
             rto = self.rto_delta(now).unwrap_or(Duration::from_micros(1));
         }
         self.pending = Pending::Retrans;
-        self.rto_at = Some(now.plus(rto));
+        self.rto_at = Some(now.plus(rto).plus(self.pacing_delay(now)));
     }
 
     /// How far off the timeout of the first unacknowledged segment is; `None` if it is over.

@@ -108,7 +108,7 @@ impl Sock {
     ///
     /// Mirrors [`tcp_event_ack_sent`](srctree/net/ipv4/tcp_output.c).
     #[inline]
-    pub(super) fn event_ack_sent(&mut self) {
+    pub(super) fn event_ack_sent<E: Env>(&mut self, env: &mut E) {
         if self.ack.quick != 0 && self.ack.scheduled {
             self.ack.quick = self.ack.quick.wrapping_sub(1);
             if self.ack.quick == 0 {
@@ -121,7 +121,11 @@ impl Sock {
         self.ack.pushed2 = false;
         self.ack.nomem = false;
         self.ack_now = false;
-        self.compressed_ack = 0;
+        if self.compressed_ack != 0 {
+            env.count_n(Counter::TcpAckCompressed, u32::from(self.compressed_ack));
+            self.compressed_ack = 0;
+            self.compressed_at = None;
+        }
         self.delack_at = None;
     }
 

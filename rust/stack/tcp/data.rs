@@ -263,7 +263,7 @@ impl Sock {
                 // All of it is there already.
                 env.count(Counter::TcpOfoMerge);
                 self.dsack_set(env, seq, end);
-                self.sack_new_ofo(seq, end);
+                self.sack_new_ofo(env, seq, end);
                 return Kept::Not;
             }
             if bcb.seq == seq {
@@ -280,7 +280,7 @@ impl Sock {
                         env.rmem_grow(delta);
                         before.tcp_cb_mut().end_seq = end;
                         self.drop_covered(env, bcb.seq, end);
-                        self.sack_new_ofo(seq, end);
+                        self.sack_new_ofo(env, seq, end);
                         return Kept::Joined;
                     }
                     Err(back) => skb = back,
@@ -292,7 +292,7 @@ impl Sock {
             end = dup.tcp_cb().end_seq;
         }
         self.drop_covered(env, seq, end);
-        self.sack_new_ofo(seq, end);
+        self.sack_new_ofo(env, seq, end);
         Kept::Alone
     }
 

@@ -4,7 +4,7 @@
 //! While a user owns the socket, segments wait for him. Those that follow each other are joined there, so
 //! that they are worked off as one ([`coalesce`]), and all that he works off when he lets go is
 //! acknowledged at once ([`Sock::release_cb`]). Beyond a gap, an acknowledgement for every segment would
-//! tell the peer little after the first ones: they are gathered, too.
+//! tell the peer little after the first ones: one is sent for all that come within a part of a round trip.
 
 use super::{
     skb::Flags,
@@ -16,8 +16,8 @@ use crate::platform::{
     Skb, //
 };
 use crate::stack::{
-    counters::Counter,
-    env::Env, //
+    env::Env,
+    time::Duration, //
 };
 use core::ops::Range;
 
@@ -126,8 +126,8 @@ impl Sock {
         }
     }
 
-    /// A segment came, and there is a gap: the first acknowledgements go at once, then as
-    /// [`Sock::send_or_gather_ack`] has it, at the latest after `tcp_comp_sack_nr` segments.
+    /// A segment came, and there is a gap: the first acknowledgements go at once, then one for all that come
+    /// within a third of a round trip, and at the latest after `tcp_comp_sack_nr` segments.
     ///
     /// Mirrors [`__tcp_ack_snd_check`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn ack_gap<E: Env>(&mut self, env: &mut E) {
@@ -138,13 +138,51 @@ impl Sock {
             self.compressed_ack_rcv_nxt = self.rcv_nxt;
             self.dup_ack_counter = 0;
         }
-        if self.dup_ack_counter < DUP_ACKS || !env.owned_by_user() {
+        if self.dup_ack_counter < DUP_ACKS {
             self.dup_ack_counter = self.dup_ack_counter.saturating_add(1);
             return self.send_ack(env);
         }
-        env.count(Counter::TcpAckCompressed);
         self.compressed_ack = self.compressed_ack.saturating_add(1);
-        self.ack_deferred = true;
+        if self.compressed_at.is_none() {
+            self.compressed_at = Some(env.now().plus(self.compress_delay(env)));
+        }
+    }
+
+    /// For how long an acknowledgement beyond a gap may wait for others.
+    fn compress_delay<E: Env>(&self, env: &E) -> Duration {
+        // Both are in eighths of a microsecond.
+        let rtt = match self.srtt_us {
+            0 => self.rcv_rtt_us,
+            srtt => srtt.min(self.rcv_rtt_us),
+        };
+        let percent = u64::from(
+            env.sysctl()
+                .tcp_comp_sack_rtt_percent()
+                .max(0)
+                .unsigned_abs(),
+        );
+        let share = u64::from(rtt).saturating_mul(1000 / 8 * percent) / 100;
+        Duration::from_nanos(share).min(env.sysctl().tcp_comp_sack_delay_ns())
+    }
+
+    /// Acknowledges what waits for others, now.
+    ///
+    /// Mirrors [`tcp_sack_compress_send_ack`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn compress_send_ack<E: Env>(&mut self, env: &mut E) {
+        if self.compressed_ack != 0 {
+            // One that is sent is none that was spared.
+            self.compressed_ack = self.compressed_ack.wrapping_sub(1);
+            self.compressed_at = None;
+            self.send_ack(env);
+        }
+    }
+
+    /// They have waited for long enough.
+    ///
+    /// Mirrors [`tcp_compressed_ack_kick`](srctree/net/ipv4/tcp_timer.c).
+    pub(super) fn compressed_ack_kick<E: Env>(&mut self, env: &mut E) {
+        self.compressed_at = None;
+        self.compress_send_ack(env);
     }
 
     /// Whether [`Sock::release_cb`] has anything to do.

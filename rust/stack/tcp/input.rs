@@ -445,6 +445,9 @@ impl Sock {
         self.set_state(env, State::Close);
         self.rto_at = None;
         self.delack_at = None;
+        self.compressed_ack = 0;
+        self.compressed_at = None;
+        self.paced = false;
         self.keep_at = None;
         env.add_shutdown(Shutdown::BOTH);
         if env.is_dead() {
@@ -470,7 +473,7 @@ impl Sock {
     /// An ICMP message quoted a segment of ours that began at `quoted_seq`.
     ///
     /// RFC 5927: believed only if that segment is in flight. RFC 5461: a hard error ends only a
-    /// connection that is being opened. Mirrors [`tcp_v4_err`](srctree/net/ipv4/tcp_ipv4.c).
+    /// connection that is being opened; else it explains a later timeout, or is told to who asked for it. Mirrors [`tcp_v4_err`](srctree/net/ipv4/tcp_ipv4.c).
     pub fn icmp_error<E: Env>(
         &mut self,
         env: &mut E,

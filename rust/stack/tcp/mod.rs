@@ -4,7 +4,7 @@
 //! What enters: a system call ([`Sock::sendmsg`], [`Sock::recvmsg`], [`Sock::connect`],
 //! [`Sock::close`] …), a segment ([`Sock::v4_do_rcv`]) or a due timer ([`Sock::on_timer`]). What
 //! leaves goes through [`Env`](super::env::Env): segments to the IP layer, wake-ups, charges to the
-//! socket's memory; and the next deadline, [`Sock::next_expiry`].
+//! socket's memory; and the next deadlines, [`Sock::next_expiry`] and [`Sock::next_fine_expiry`].
 //!
 //! The files in the order in which a byte meets them on its way down, then up:
 //!
@@ -28,6 +28,7 @@
 //! | `retransmit` | sending again | tcp_output.c |
 //! | `ecn` | explicit congestion notification | tcp_ecn.h, tcp_input.c |
 //! | `pacing` | when segments leave, and how large packets are | tcp_output.c |
+//! | `small_queue` | what waits for this host's queues, or for its time | tcp_output.c |
 //! | `chrono` | what held the sender back | tcp_output.c |
 //! | `mtu` | the path has become narrower | tcp_ipv4.c |
 //! | `cwnd`, `cong` | the congestion window and its algorithms | tcp_output.c, tcp_cong.c, tcp_cubic.c |
@@ -87,6 +88,8 @@ pub mod cong;
 mod cwnd;
 
 mod pacing;
+
+mod small_queue;
 
 mod ecn;
 

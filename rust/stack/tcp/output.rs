@@ -179,6 +179,9 @@ impl Sock {
         let mut cwnd_limited = false;
         let mut rwnd_limited = false;
         loop {
+            if self.write_queue.is_empty() || self.pacing_check(env) {
+                break;
+            }
             let is_tail = self.write_queue.len() == 1;
             let Some(skb) = self.write_queue.front() else {
                 break;
@@ -236,6 +239,10 @@ impl Sock {
                         break;
                     }
                 }
+            }
+            if self.small_queue_check(env, skb.truesize(), 0) {
+                self.write_queue.push_front(skb);
+                break;
             }
             match self.send_new(env, skb, mss) {
                 Ok(segs) => sent = sent.saturating_add(segs),
@@ -493,7 +500,7 @@ impl Sock {
             skb.set_delivery_time(at);
         }
         if ack {
-            self.event_ack_sent();
+            self.event_ack_sent(env);
         }
         if payload != 0 {
             self.event_data_sent(env);
@@ -544,7 +551,7 @@ impl Sock {
     /// Lets writers know of room that acknowledgements made.
     ///
     /// Mirrors [`tcp_check_space`](srctree/net/ipv4/tcp_input.c).
-    fn check_space<E: Env>(&mut self, env: &mut E) {
+    pub(super) fn check_space<E: Env>(&mut self, env: &mut E) {
         if self.check_space {
             self.check_space = false;
             if env.writer_waits() {

@@ -19,6 +19,9 @@ use crate::stack::{
     time::Instant, //
 };
 
+/// No packet with data is smaller (`SKB_TRUESIZE(1)`), in bytes of true size; acknowledgements weigh next to nothing.
+const MIN_TRUESIZE: u32 = 576;
+
 /// What is known of the rate. Times are in microseconds modulo 2^32; 0 is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rate {
@@ -134,7 +137,7 @@ impl Sock {
     pub(super) fn rate_check_app_limited<E: Env>(&mut self, env: &E) {
         let in_flight = self.packets_in_flight();
         if self.write_seq.since(self.snd_nxt) < u32::from(self.mss_cache)
-            && !env.has_queued_below()
+            && env.queued_below() < MIN_TRUESIZE
             && in_flight < self.snd_cwnd
             && self.lost_out <= self.retrans_out
         {

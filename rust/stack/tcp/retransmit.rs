@@ -147,11 +147,17 @@ impl Sock {
             if quota == 0 {
                 break;
             }
-            let Some(cb) = self.next_in_queue(at) else {
+            if self.pacing_check(env) {
+                break;
+            }
+            let Some((cb, truesize)) = self.next_in_queue(at) else {
                 break;
             };
             self.retransmit_hint = Some(cb.seq);
             if cb.marks.has(Marks::LOST) && !cb.marks.has(Marks::RETRANS) {
+                if self.small_queue_check(env, truesize, 1) {
+                    break;
+                }
                 let segs = quota.min(u32::from(self.gso_segs).max(1));
                 let Ok(sent) = self.retransmit_skb(env, cb.seq, segs) else {
                     break;
@@ -177,19 +183,22 @@ impl Sock {
         }
         if rearm {
             self.pending = Pending::Retrans;
-            self.rto_at = Some(env.now().plus(self.backed_off_rto()));
+            let rto = self.backed_off_rto().plus(self.pacing_delay(env.now()));
+            self.rto_at = Some(env.now().plus(rto));
         }
     }
 
-    /// The packet of the retransmission queue that holds `at`, or the first behind it.
-    fn next_in_queue(&mut self, at: SeqNum) -> Option<super::Cb> {
+    /// The packet of the retransmission queue that holds `at`, or the first behind it, and its true size.
+    fn next_in_queue(&mut self, at: SeqNum) -> Option<(super::Cb, usize)> {
         if let Some(skb) = self.rtx_queue.at_or_before(at) {
             let cb = *skb.tcp_cb();
             if cb.end_seq.after(at) {
-                return Some(cb);
+                return Some((cb, skb.truesize()));
             }
         }
-        self.rtx_queue.after(at).map(|skb| *skb.tcp_cb())
+        self.rtx_queue
+            .after(at)
+            .map(|skb| (*skb.tcp_cb(), skb.truesize()))
     }
 
     /// Cuts off what is acknowledged of the first sent segment: the peer took a part of it, and what

@@ -14,11 +14,15 @@ pub struct SackBlock {
 }
 
 impl SackBlock {
+    fn touches(&self, other: SackBlock) -> bool {
+        !other.start.after(self.end) && !self.start.after(other.end)
+    }
+
     /// Takes `other` in if the two touch or overlap. Returns whether they did.
     ///
     /// Mirrors [`tcp_sack_extend`](srctree/net/ipv4/tcp_input.c).
     fn extend(&mut self, other: SackBlock) -> bool {
-        if other.start.after(self.end) || self.start.after(other.end) {
+        if !self.touches(other) {
             return false;
         }
         if other.start.before(self.start) {
@@ -31,6 +35,10 @@ impl SackBlock {
 
 /// Blocks that fit into the 40 bytes of options (`TCP_NUM_SACKS`).
 pub(super) const NUM_SACKS: usize = 4;
+
+/// So many blocks fit into every acknowledgement, time stamps or not, with one to spare for what is lost
+/// (`TCP_SACK_BLOCKS_EXPECTED`).
+const SACK_BLOCKS_EXPECTED: usize = 2;
 
 /// Up to [`NUM_SACKS`] blocks, the most recently changed one first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +109,13 @@ impl SackList {
         out
     }
 
+    /// The place of the block that touches `block`, or of a further one.
+    fn place(&self, block: SackBlock) -> usize {
+        let blocks = self.blocks();
+        let at = blocks.iter().position(|b| b.touches(block));
+        at.unwrap_or(blocks.len())
+    }
+
     /// Keeps the blocks for which `keep` holds, in their order.
     fn retain(&mut self, mut keep: impl FnMut(&SackBlock) -> bool) {
         let mut out = SackList::default();
@@ -150,10 +165,19 @@ impl SackList {
 
 impl Sock {
     /// A segment beyond a gap was queued.
-    pub(super) fn sack_new_ofo(&mut self, start: SeqNum, end: SeqNum) {
-        if self.sack_ok {
-            self.selective_acks.new_ofo(SackBlock { start, end });
+    ///
+    /// Mirrors [`tcp_sack_new_ofo_skb`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn sack_new_ofo<E: Env>(&mut self, env: &mut E, start: SeqNum, end: SeqNum) {
+        if !self.sack_ok {
+            return;
         }
+        let block = SackBlock { start, end };
+        // An acknowledgement has room for few blocks, and may be lost: what waits to be told must be told before the
+        // newest ones hide it.
+        if self.compressed_ack != 0 && self.selective_acks.place(block) >= SACK_BLOCKS_EXPECTED {
+            self.compress_send_ack(env);
+        }
+        self.selective_acks.new_ofo(block);
     }
 
     /// RCV.NXT has advanced: blocks that it covers are told no more.

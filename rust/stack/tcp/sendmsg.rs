@@ -124,7 +124,7 @@ impl Sock {
                 self.mark_push();
                 self.push_frames(env, true);
             }
-            _ if *copied != 0 => self.push(env, flags),
+            _ if *copied != 0 => self.push(env, flags, goal),
             _ => {}
         }
         step
@@ -233,10 +233,11 @@ impl Sock {
         let _ = self.write_xmit(env, false, Burst::One);
     }
 
-    /// The end of a sendmsg: sends what is queued, as Nagle, TCP_CORK and MSG_MORE allow.
+    /// The end of a sendmsg: sends what is queued, as Nagle, TCP_CORK and MSG_MORE allow; `goal` bytes fill a
+    /// packet.
     ///
     /// Mirrors [`tcp_push`](srctree/net/ipv4/tcp.c).
-    fn push<E: Env>(&mut self, env: &mut E, flags: SendFlags) {
+    fn push<E: Env>(&mut self, env: &mut E, flags: SendFlags, goal: u32) {
         self.tx_timestamp(env, flags.tsflags);
         if self.write_queue.is_empty() {
             return;
@@ -246,6 +247,9 @@ impl Sock {
         }
         if flags.oob {
             self.snd_up = self.write_seq;
+        }
+        if self.should_autocork(env, goal) {
+            return;
         }
         if flags.more {
             // As if corked for this one call.

@@ -212,6 +212,8 @@ pub struct Sock {
     /// Segments beyond a gap since the last ACK.
     pub(super) compressed_ack: u8,
     pub(super) compressed_ack_rcv_nxt: SeqNum,
+    /// When they are acknowledged at the latest.
+    pub(super) compressed_at: Option<Instant>,
     pub(super) delack_at: Option<Instant>,
     pub(super) receive_queue: SkbQueue,
     pub(super) ooo: SkbTree,
@@ -284,6 +286,8 @@ pub struct Sock {
     pub(super) snd_cwnd_stamp: Instant,
     /// When the next packet may leave (`tcp_wstamp_ns`); in the past if nobody paces.
     pub(super) wstamp: Instant,
+    /// Something waits for that.
+    pub(super) paced: bool,
     pub(super) chrono: Chrono,
     /// SND.NXT when the present state of recovery began (RFC 6582's `recover`).
     pub(super) high_seq: SeqNum,
@@ -429,6 +433,7 @@ impl Sock {
             dup_ack_counter: 0,
             compressed_ack: 0,
             compressed_ack_rcv_nxt: SeqNum::default(),
+            compressed_at: None,
             delack_at: None,
             receive_queue: SkbQueue::new(),
             ooo: SkbTree::new(),
@@ -476,6 +481,7 @@ impl Sock {
             snd_cwnd_used: 0,
             snd_cwnd_stamp: Instant::ZERO,
             wstamp: Instant::ZERO,
+            paced: false,
             chrono: Chrono::default(),
             high_seq: SeqNum::default(),
             retransmit_hint: None,
@@ -700,7 +706,7 @@ impl Sock {
         avail != 0 && (avail >= target || self.is_crowded(env))
     }
 
-    /// When [`Sock::on_timer`] must be called; `None` if nothing is pending.
+    /// When [`Sock::on_timer`] must be called, a tick of the clock more or less; `None` if nothing is pending.
     #[inline]
     pub fn next_expiry(&self) -> Option<Instant> {
         let earlier = |a: Option<Instant>, b: Option<Instant>| match (a, b) {

@@ -9,6 +9,8 @@
 //! | `rto_at`, `Pending::Probe0` | a closed window must be asked about (3.8.6.1) | a stalled write queue |
 //! | `delack_at` | an owed ACK must leave (3.8.6.3) | data |
 //! | `keep_at` | keepalive (3.8.4) | SO_KEEPALIVE |
+//! | `compressed_at`, fine | segments beyond a gap must be acknowledged | data |
+//! | `wstamp` if `paced`, fine | the next packet has its time | sending |
 //!
 //! Whoever calls [`Sock::on_timer`] may be late or early: only what is due happens.
 
@@ -39,10 +41,23 @@ const THIN_LINEAR_RETRIES: u8 = 6;
 impl Sock {
     /// Does what is due at `env.now()`.
     ///
-    /// Mirrors [`tcp_write_timer`, `tcp_delack_timer`, `tcp_keepalive_timer`](srctree/net/ipv4/tcp_timer.c).
+    /// Mirrors [`tcp_write_timer`, `tcp_delack_timer`, `tcp_keepalive_timer`,
+    /// `tcp_compressed_ack_kick`](srctree/net/ipv4/tcp_timer.c).
+    #[inline]
     pub fn on_timer<E: Env>(&mut self, env: &mut E) {
         let now = env.now();
-        let due = |at: Option<Instant>| matches!(at, Some(at) if at <= now);
+        self.on_timer_until(env, now);
+    }
+
+    /// Does what is due until `until`, which a coarse clock that cannot be armed for a time between two ticks says
+    /// instead of `env.now()`. It is `env.now()` all the same that segments are sent at: round trips are measured
+    /// by that.
+    pub fn on_timer_until<E: Env>(&mut self, env: &mut E, until: Instant) {
+        let due = |at: Option<Instant>| matches!(at, Some(at) if at <= until);
+        self.pace_kick(env);
+        if due(self.compressed_at) {
+            self.compressed_ack_kick(env);
+        }
         if due(self.delack_at) {
             self.delack_timer(env);
         }
@@ -75,6 +90,9 @@ impl Sock {
     /// Mirrors [`tcp_delack_timer_handler`](srctree/net/ipv4/tcp_timer.c).
     fn delack_timer<E: Env>(&mut self, env: &mut E) {
         self.delack_at = None;
+        if self.compressed_ack != 0 {
+            return self.compress_send_ack(env);
+        }
         if self.state == State::Close || !self.ack.scheduled {
             return;
         }
@@ -292,7 +310,8 @@ impl Sock {
         self.pending = Pending::Probe0;
         let base = self.rto.max(self.rto_min);
         let when = base.backoff(u32::from(self.backoff)).min(self.rto_max);
-        self.rto_at = Some(now.plus(self.clamp_probe0_to_user_timeout(now, when)));
+        let when = self.clamp_probe0_to_user_timeout(now, when);
+        self.rto_at = Some(now.plus(when).plus(self.pacing_delay(now)));
     }
 
     /// Asks a peer whose window is closed.

@@ -52,7 +52,7 @@ impl Sock {
             }
         }
         self.pending = Pending::LossProbe;
-        self.rto_at = Some(now.plus(timeout));
+        self.rto_at = Some(now.plus(timeout).plus(self.pacing_delay(now)));
         true
     }
 

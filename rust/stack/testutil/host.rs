@@ -8,7 +8,10 @@ use super::net::{
     Net,
     Rng, //
 };
-use super::world::World;
+use super::world::{
+    next_deadline,
+    World, //
+};
 use crate::platform::{
     MsgIter,
     Skb,
@@ -62,6 +65,12 @@ pub struct Conn {
     pub sock: Sock,
     /// The rest.
     pub world: World,
+}
+
+impl Conn {
+    fn next_deadline(&self) -> Option<Instant> {
+        next_deadline(&self.sock, &self.world)
+    }
 }
 
 /// A port on which connections are awaited.
@@ -406,11 +415,7 @@ impl FakeHost {
         }
         if conn.world.dead && conn.sock.state == State::Close {
             conn.sock.drop_queues(&mut conn.world);
-            assert_eq!(
-                conn.sock.next_expiry(),
-                None,
-                "a timer of a closed connection"
-            );
+            assert_eq!(conn.next_deadline(), None, "a timer of a closed connection");
             conn.world.assert_clean();
             if let Some(e) = conn.world.error {
                 self.errors.insert(id, e);
@@ -454,7 +459,7 @@ impl FakeHost {
 
     /// When [`FakeHost::on_timer`] must be called.
     pub fn next_expiry(&self) -> Option<Instant> {
-        let conns = self.conns.values().filter_map(|c| c.sock.next_expiry());
+        let conns = self.conns.values().filter_map(|c| c.next_deadline());
         let requests = self.requests.values().map(|r| r.1);
         let time_waits = self.time_waits.values().map(|t| t.1);
         conns.chain(requests).chain(time_waits).min()
@@ -475,7 +480,7 @@ impl FakeHost {
         let ids: Vec<FourTuple> = self
             .conns
             .iter()
-            .filter(|(_, c)| c.sock.next_expiry().is_some_and(|t| t <= now))
+            .filter(|(_, c)| c.next_deadline().is_some_and(|t| t <= now))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {

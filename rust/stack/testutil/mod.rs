@@ -21,7 +21,10 @@ pub use net::{
     Rng,
     Wire, //
 };
-pub use world::World;
+pub use world::{
+    next_deadline,
+    World, //
+};
 
 /// Bytes that tell where they belong.
 pub fn pattern(n: usize) -> Vec<u8> {

@@ -18,6 +18,7 @@ use crate::stack::env::{
 use crate::stack::errno::Errno;
 use crate::stack::tcp::{
     Pacing,
+    Sock,
     State,
     TimeWait, //
 };
@@ -87,6 +88,12 @@ pub struct World {
     pub pacing: Pacing,
     /// The pacing rate, in bytes per second.
     pub pacing_rate: u64,
+    /// `SO_MAX_PACING_RATE`, in bytes per second.
+    pub max_pacing_rate: u64,
+    /// Bytes that lie in the queues of this host.
+    pub below: u32,
+    /// The connection wants to know when some have left.
+    pub throttled: bool,
     /// The TIME_WAIT that was left behind.
     pub tw: Option<(TimeWait, Duration)>,
     /// The connection is over and nobody holds it.
@@ -125,6 +132,9 @@ impl World {
             writable: 0,
             pacing: Pacing::None,
             pacing_rate: u64::MAX,
+            max_pacing_rate: u64::MAX,
+            below: 0,
+            throttled: false,
             tw: None,
             done: false,
             counts: HashMap::new(),
@@ -141,6 +151,12 @@ impl World {
         assert_eq!(self.wmem, 0, "send memory left");
         assert_eq!(self.rmem.get(), 0, "receive memory left");
     }
+}
+
+/// When something is due, by the coarse clock or the fine one.
+pub fn next_deadline(sock: &Sock, world: &World) -> Option<Instant> {
+    let fine = sock.next_fine_expiry(&world.sysctl).map(|(at, _)| at);
+    [sock.next_expiry(), fine].into_iter().flatten().min()
 }
 
 impl Default for World {
@@ -184,11 +200,15 @@ impl Env for World {
     }
 
     fn max_pacing_rate(&self) -> u64 {
-        u64::MAX
+        self.max_pacing_rate
+    }
+
+    fn pacing_shift(&self) -> u32 {
+        10
     }
 
     fn set_pacing_rate(&mut self, rate: u64) {
-        self.pacing_rate = rate;
+        self.pacing_rate = rate.min(self.max_pacing_rate);
     }
 
     fn update_pmtu(&mut self, mtu: u32) -> Option<(u32, bool)> {
@@ -276,8 +296,17 @@ impl Env for World {
         self.wmem as u32
     }
 
-    fn has_queued_below(&self) -> bool {
-        !self.out.is_empty()
+    fn queued_below(&self) -> u32 {
+        self.below
+    }
+
+    fn throttle(&mut self, limit: u32) -> bool {
+        self.throttled = true;
+        self.below > limit
+    }
+
+    fn is_throttled(&self) -> bool {
+        self.throttled
     }
 
     fn wmem_charge(&mut self, bytes: usize) {

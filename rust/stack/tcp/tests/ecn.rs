@@ -108,7 +108,7 @@ fn ecn__a_syn_sent_again_does_not_ask() {
             .connect(&mut h.world, client_id(), 100, 0)
             .expect("connect");
         h.world.out.clear();
-        h.world.now = h.sock.next_expiry().expect("a timer");
+        h.world.now = h.next_deadline().expect("a timer");
         h.sock.on_timer(&mut h.world);
         let (flags, ..) = sent(&mut h).remove(0);
         assert_eq!(flags.has(Flags::ECE), asks);
@@ -163,7 +163,7 @@ fn ecn__retransmissions_are_not_ect() {
     let mut p = established(1, 1);
     p.a.write(&[1; 500]);
     assert_eq!(sent(&mut p.a)[0].1, ECT_0);
-    p.a.world.now = p.a.sock.next_expiry().expect("a timer");
+    p.a.world.now = p.a.next_deadline().expect("a timer");
     p.net.now = p.a.world.now;
     p.b.world.now = p.a.world.now;
     p.a.sock.on_timer(&mut p.a.world);

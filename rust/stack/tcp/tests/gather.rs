@@ -123,6 +123,13 @@ fn release_cb__not_if_the_namespace_says_so() {
     done(h);
 }
 
+/// Lets the fine timer fire.
+fn fine(h: &mut Host) {
+    let (at, _) = h.sock.next_fine_expiry(&h.world.sysctl).expect("a timer");
+    h.world.now = at.max(h.world.now);
+    h.sock.on_timer(&mut h.world);
+}
+
 /// Out of quick-ACK mode, with the first ten bytes missing.
 fn gapped() -> Host {
     let mut h = established_sack();
@@ -139,7 +146,11 @@ fn ack_gap__three_at_once_then_together() {
     }
     assert_eq!(h.sent().len(), 3);
     h.sock.release_cb(&mut h.world);
+    assert!(h.sent().is_empty());
+    fine(&mut h);
     let acks = h.sent();
+    // Seventeen came after those three, of which one was acknowledged.
+    assert_eq!(h.world.counted(Counter::TcpAckCompressed), 16);
     assert_eq!(acks.len(), 1);
     let told = acks[0].0.opts.sacks.blocks()[0];
     assert_eq!((told.start.get(), told.end.get()), (IRS + 11, IRS + 211));
@@ -159,23 +170,89 @@ fn ack_gap__no_more_than_the_namespace_allows() {
     }
     // Three at once; four more go with the eighth; the last four wait.
     assert_eq!(h.sent().len(), 4);
-    h.sock.release_cb(&mut h.world);
+    fine(&mut h);
     assert_eq!(h.sent().len(), 1);
     h.sock.drop_queues(&mut h.world);
     done(h);
 }
 
 #[test]
-fn ack_gap__all_at_once_in_softirq_and_without_sack() {
-    for (owned, sack) in [(false, true), (true, false)] {
+fn ack_gap__all_at_once_without_sack() {
+    let mut h = gapped();
+    h.sock.sack_ok = false;
+    for i in 1..=8 {
+        send!(h, A, seq IRS + 1 + 10 * i, ack ISS + 1, data b"0123456789").unwrap();
+    }
+    assert_eq!(h.sent().len(), 8);
+    h.sock.drop_queues(&mut h.world);
+    done(h);
+}
+
+#[test]
+fn ack_gap__waits_for_a_third_of_a_round_trip() {
+    // Round trips in microseconds as the sender and the receiver see them; what is waited for, in nanoseconds.
+    for (srtt, rcv_rtt, ns) in [
+        (0, 100, 33_000),
+        (50, 100, 16_500),
+        (100, 0, 0),
+        (100_000, 100_000, 1_000_000),
+    ] {
         let mut h = gapped();
-        h.world.owned = owned;
-        h.sock.sack_ok = sack;
+        h.sock.srtt_us = srtt << 3;
+        h.sock.rcv_rtt_us = rcv_rtt << 3;
+        let start = h.world.now;
         for i in 1..=8 {
             send!(h, A, seq IRS + 1 + 10 * i, ack ISS + 1, data b"0123456789").unwrap();
         }
-        assert_eq!(h.sent().len(), 8, "owned {owned}, SACK {sack}");
+        assert_eq!(h.sent().len(), 3);
+        let (at, slack) = h
+            .sock
+            .next_fine_expiry(&h.world.sysctl)
+            .expect("an acknowledgement");
+        assert_eq!(at.since(start).as_nanos(), ns, "{srtt} {rcv_rtt}");
+        assert_eq!(slack.as_nanos(), 10_000);
         h.sock.drop_queues(&mut h.world);
-        done(h);
     }
+}
+
+#[test]
+fn ack_gap__a_third_block_is_not_kept_from_the_peer() {
+    let mut h = gapped();
+    for i in 1..=6 {
+        send!(h, A, seq IRS + 1 + 10 * i, ack ISS + 1, data b"0123456789").unwrap();
+    }
+    h.sent();
+    // A second gap: its block still fits into any acknowledgement beside the first.
+    send!(h, A, seq IRS + 101, ack ISS + 1, data b"0123456789").unwrap();
+    assert!(h.sent().is_empty());
+    // A third: what waited is told before.
+    send!(h, A, seq IRS + 201, ack ISS + 1, data b"0123456789").unwrap();
+    let acks = h.sent();
+    assert_eq!(acks.len(), 1);
+    let told: Vec<u32> = acks[0]
+        .0
+        .opts
+        .sacks
+        .blocks()
+        .iter()
+        .map(|b| b.start.get())
+        .collect();
+    assert_eq!(told, [IRS + 101, IRS + 11]);
+    h.sock.drop_queues(&mut h.world);
+    done(h);
+}
+
+#[test]
+fn ack_gap__data_carry_what_waits() {
+    let mut h = gapped();
+    for i in 1..=8 {
+        send!(h, A, seq IRS + 1 + 10 * i, ack ISS + 1, data b"0123456789").unwrap();
+    }
+    h.sent();
+    assert_eq!(h.write(b"answer").0, 6);
+    assert_eq!(h.sent().len(), 1);
+    assert_eq!(h.world.counted(Counter::TcpAckCompressed), 5);
+    assert_eq!(h.sock.next_fine_expiry(&h.world.sysctl), None);
+    h.sock.drop_queues(&mut h.world);
+    done(h);
 }

@@ -79,7 +79,7 @@ fn connect__refused() {
     let _ = h.deliver(rst.bytes());
     assert_eq!(h.world.error, Some(Errno::ECONNREFUSED));
     assert_eq!(h.sock.state, State::Close);
-    assert_eq!(h.sock.next_expiry(), None);
+    assert_eq!(h.next_deadline(), None);
     h.world.assert_clean();
 }
 
@@ -91,7 +91,7 @@ fn connect__times_out() {
         .expect("connect");
     let start = h.world.now;
     let mut syns = 1;
-    while let Some(at) = h.sock.next_expiry() {
+    while let Some(at) = h.next_deadline() {
         h.world.now = at;
         h.sock.on_timer(&mut h.world);
         syns += h.sent().len();

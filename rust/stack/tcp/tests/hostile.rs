@@ -99,7 +99,7 @@ fn window__taken_back_while_in_flight() {
     let mut h = in_flight(5000);
     send!(h, A, seq IRS + 1, ack ISS + 1, win 0).unwrap();
     for _ in 0..5 {
-        if let Some(at) = h.sock.next_expiry() {
+        if let Some(at) = h.next_deadline() {
             h.world.now = at;
             h.sock.on_timer(&mut h.world);
         }
@@ -311,7 +311,7 @@ proptest! {
                     h.read(n);
                 }
                 Event::Timer => {
-                    if let Some(at) = h.sock.next_expiry() {
+                    if let Some(at) = h.next_deadline() {
                         h.world.now = at.max(h.world.now);
                         h.sock.on_timer(&mut h.world);
                     }

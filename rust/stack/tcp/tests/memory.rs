@@ -23,7 +23,7 @@ fn life(wire: Wire, n: usize, mut failing: impl FnMut()) -> bool {
         .is_err()
     {
         assert_eq!(p.a.sock.state, State::Close);
-        assert_eq!(p.a.sock.next_expiry(), None);
+        assert_eq!(p.a.next_deadline(), None);
         p.a.world.assert_clean();
         return false;
     }

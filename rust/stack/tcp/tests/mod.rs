@@ -18,6 +18,7 @@ mod rate;
 mod sack;
 mod script;
 mod seqnum;
+mod small_queue;
 mod sockside;
 mod states;
 mod timers;
@@ -41,6 +42,7 @@ use crate::stack::{
     wire::ipv4::Addr,
 };
 use crate::testutil::{
+    next_deadline,
     pattern,
     Net,
     Wire,
@@ -79,6 +81,11 @@ impl Host {
         let mut skb = Skb::from_bytes(bytes);
         let seg = Segment::parse(&mut skb)?;
         self.sock.v4_do_rcv(&mut self.world, skb, &seg)
+    }
+
+    /// The next deadline of either clock.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        next_deadline(&self.sock, &self.world)
     }
 
     /// Writes as much as is taken without waiting.
@@ -191,7 +198,7 @@ impl Pair {
     pub(super) fn step(&mut self) -> bool {
         self.collect();
         let packet = self.net.next_arrival();
-        let timer = [self.a.sock.next_expiry(), self.b.sock.next_expiry()]
+        let timer = [self.a.next_deadline(), self.b.next_deadline()]
             .into_iter()
             .flatten()
             .min();
@@ -211,7 +218,7 @@ impl Pair {
             }
         } else {
             for h in [&mut self.a, &mut self.b] {
-                if h.sock.next_expiry().is_some_and(|t| t <= next) {
+                if h.next_deadline().is_some_and(|t| t <= next) {
                     h.sock.on_timer(&mut h.world);
                 }
             }
@@ -306,7 +313,7 @@ impl Pair {
         }
         for h in [&mut self.a, &mut self.b] {
             assert_eq!(h.sock.state, State::Close, "not closed");
-            assert_eq!(h.sock.next_expiry(), None, "a timer is left");
+            assert_eq!(h.next_deadline(), None, "a timer is left");
             h.sock.drop_queues(&mut h.world);
             h.world.assert_clean();
         }

@@ -24,7 +24,7 @@ fn at(n: u32) -> u32 {
 /// Lets `ms` pass, timers and all.
 fn wait(h: &mut Host, ms: u64) {
     let end = h.world.now.plus(Duration::from_millis(ms));
-    while let Some(t) = h.sock.next_expiry().filter(|t| *t <= end) {
+    while let Some(t) = h.next_deadline().filter(|t| *t <= end) {
         h.world.now = t.max(h.world.now);
         h.sock.on_timer(&mut h.world);
     }

@@ -243,7 +243,7 @@ pub(super) fn done(mut h: Host) {
     h.sock.abort(&mut h.world);
     h.sock.drop_queues(&mut h.world);
     assert_eq!(h.sock.state, State::Close);
-    assert_eq!(h.sock.next_expiry(), None, "a timer is left");
+    assert_eq!(h.next_deadline(), None, "a timer is left");
     h.world.out.clear();
     h.world.assert_clean();
 }

@@ -100,7 +100,7 @@ proptest! {
                 }
             }
             h.read(read);
-            if let Some(at) = h.sock.next_expiry() {
+            if let Some(at) = h.next_deadline() {
                 h.world.now = at;
                 h.sock.on_timer(&mut h.world);
             }

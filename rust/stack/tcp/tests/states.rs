@@ -121,7 +121,7 @@ fn synchronized__exact_reset_ends() {
             _ => Errno::ECONNRESET,
         };
         assert_eq!(h.world.error, Some(error), "{state:?}");
-        assert_eq!(h.sock.next_expiry(), None);
+        assert_eq!(h.next_deadline(), None);
         done(h);
     }
 }
@@ -273,7 +273,7 @@ fn established__single_segment_is_acknowledged_within_200_ms() {
         seq += 1;
         h.world.now = h.world.now.plus(Duration::from_millis(5));
     }
-    if let Some(at) = h.sock.next_expiry() {
+    if let Some(at) = h.next_deadline() {
         h.world.now = at;
         h.sock.on_timer(&mut h.world);
     }
@@ -281,7 +281,7 @@ fn established__single_segment_is_acknowledged_within_200_ms() {
     let start = h.world.now;
     send!(h, PA, seq seq, ack ISS + 1, data b"y").unwrap();
     if h.world.out.is_empty() {
-        let at = h.sock.next_expiry().expect("a delayed ACK");
+        let at = h.next_deadline().expect("a delayed ACK");
         assert!(at.since(start) <= DELACK_MAX);
         h.world.now = at;
         h.sock.on_timer(&mut h.world);
@@ -303,7 +303,7 @@ fn established__half_old_data_are_trimmed() {
 #[test]
 fn fin_wait1__ack_of_fin() {
     let h = fin_wait2();
-    assert_eq!(h.sock.next_expiry(), None);
+    assert_eq!(h.next_deadline(), None);
     done(h);
 }
 
@@ -324,7 +324,7 @@ fn fin_wait1__fin_with_ack_of_ours() {
 fn fin_wait1__fin_is_sent_again() {
     let mut h = fin_wait1();
     for _ in 0..3 {
-        h.world.now = h.sock.next_expiry().expect("a timer");
+        h.world.now = h.next_deadline().expect("a timer");
         h.sock.on_timer(&mut h.world);
         recv!(h, [FA, seq ISS + 1, ack IRS + 1]);
     }
@@ -396,7 +396,7 @@ fn last_ack__ack_of_fin_ends() {
 #[test]
 fn last_ack__fin_is_sent_again() {
     let mut h = last_ack();
-    h.world.now = h.sock.next_expiry().expect("a timer");
+    h.world.now = h.next_deadline().expect("a timer");
     h.sock.on_timer(&mut h.world);
     recv!(h, [FA, seq ISS + 1, ack IRS + 2]);
     done(h);

@@ -9,7 +9,7 @@ use super::*;
 fn run(h: &mut Host, until: Duration) -> Vec<(u64, Segment, usize)> {
     let start = h.world.now;
     let mut sent = Vec::new();
-    while let Some(at) = h.sock.next_expiry() {
+    while let Some(at) = h.next_deadline() {
         if at.since(start) > until {
             break;
         }
@@ -66,7 +66,7 @@ fn rto__is_restored_by_an_answer() {
     run(&mut h, Duration::from_secs(5));
     send!(h, A, seq IRS + 1, ack ISS + 5).unwrap();
     assert_eq!(h.sock.retransmits, 0);
-    assert_eq!(h.sock.next_expiry(), None);
+    assert_eq!(h.next_deadline(), None);
     // Karn: what was retransmitted gives no sample, and without one the doubled timeout holds.
     assert_ne!(h.sock.backoff, 0);
     h.write(b"more");
@@ -101,7 +101,7 @@ fn probe0__asks_a_closed_window_for_ever() {
     recv!(h,);
     let mut last = 0;
     for _ in 0..40 {
-        h.world.now = h.sock.next_expiry().expect("a probe timer");
+        h.world.now = h.next_deadline().expect("a probe timer");
         h.sock.on_timer(&mut h.world);
         let sent = h.sent();
         assert_eq!(sent.len(), 1, "one probe at a time");
@@ -159,7 +159,7 @@ fn keepalive__an_answer_is_enough() {
     }
     assert_eq!(h.sock.state, State::Established);
     h.sock.set_keepalive(&mut h.world, false);
-    assert_eq!(h.sock.next_expiry(), None);
+    assert_eq!(h.next_deadline(), None);
     done(h);
 }
 
@@ -198,4 +198,24 @@ fn clock__wraps_like_everything_else() {
     );
     assert_eq!(p.a.sock.stats.total_retrans, 0);
     p.finish();
+}
+
+/// A clock of ticks fires up to one tick early. What is sent then was not sent later: else the acknowledgement
+/// that comes before that time would tell of a round trip that took none.
+#[test]
+fn on_timer_until__segments_are_sent_now() {
+    let mut h = established();
+    h.world.now = h.world.now.plus(Duration::from_millis(10));
+    h.write(b"data");
+    h.sent();
+    let at = h.sock.next_expiry().expect("a timeout");
+    h.world.now = Instant::from_nanos(at.as_nanos() - 3_000_000);
+    h.sock.on_timer(&mut h.world);
+    assert!(h.sent().is_empty());
+    h.sock.on_timer_until(&mut h.world, at);
+    assert_eq!(h.sent().len(), 1);
+    let head = h.sock.rtx_queue.first().expect("a segment");
+    assert_eq!(head.tcp_cb().sent_at, h.world.now.as_nanos());
+    h.sock.drop_queues(&mut h.world);
+    done(h);
 }

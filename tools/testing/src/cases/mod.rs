@@ -21,6 +21,7 @@ mod nic;
 mod options;
 mod path;
 mod preload;
+mod queue;
 mod race;
 mod raw;
 mod readiness;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Case> {
         fragment::CASES,
         load::CASES,
         netem::CASES,
+        queue::CASES,
         nic::CASES,
         card::CASES,
         path::CASES,
