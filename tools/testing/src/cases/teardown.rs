@@ -96,7 +96,7 @@ impl Load {
     fn send(&self, part: usize, of: usize) {
         let mut sent = vec![0u64; MANY];
         let mut buf = [0; CHUNK];
-        self.rounds(part, of, c::POLLOUT, |i| {
+        self.rounds(part, of, Duration::from_millis(100), |i| {
             let client = &self.pairs[i].0;
             for (k, b) in buf.iter_mut().enumerate() {
                 *b = byte(i, sent[i] + k as u64);
@@ -104,7 +104,7 @@ impl Load {
             // Any error will do: the ground is being taken away. What matters is what arrives.
             let n = client.send(&buf, c::MSG_NOSIGNAL).unwrap_or(0);
             sent[i] += n as u64;
-            Ok(n > 0)
+            Ok(())
         })
         .expect("sending reports no error");
     }
@@ -112,7 +112,7 @@ impl Load {
     /// Receives likewise, and compares every byte.
     fn receive(&self, part: usize, of: usize) -> Result<()> {
         let mut buf = [0; 4 * CHUNK];
-        self.rounds(part, of, c::POLLIN, |i| {
+        self.rounds(part, of, Duration::from_millis(20), |i| {
             let n = self.pairs[i].1.recv(&mut buf, 0).unwrap_or(0);
             let at = self.received[i].load(Ordering::Relaxed);
             for (k, b) in buf[..n].iter().enumerate() {
@@ -121,34 +121,22 @@ impl Load {
                 }
             }
             self.received[i].store(at + n as u64, Ordering::Relaxed);
-            Ok(n > 0)
+            Ok(())
         })
     }
 
-    /// Does `one` for each connection of the part; where none moves, waits for `events` of one of them.
+    /// Does `one` for each connection of the part, again and again. With a pause between, shorter than a
+    /// connection's patience: the load is there to be disturbed, not to keep whoever disturbs it from the CPU.
     fn rounds(
         &self,
         part: usize,
         of: usize,
-        events: i16,
-        mut one: impl FnMut(usize) -> Result<bool>,
+        pause: Duration,
+        mut one: impl FnMut(usize) -> Result<()>,
     ) -> Result<()> {
-        let mut next = part;
         while !self.stop.load(Ordering::Relaxed) {
-            let mut moved = false;
-            for i in (part..MANY).step_by(of) {
-                moved |= one(i)?;
-            }
-            if !moved {
-                let pair = &self.pairs[next];
-                let sock = if events == c::POLLIN {
-                    &pair.1
-                } else {
-                    &pair.0
-                };
-                let _ = sock.poll(events, Duration::from_millis(20));
-                next = if next + of < MANY { next + of } else { part };
-            }
+            (part..MANY).step_by(of).try_for_each(&mut one)?;
+            std::thread::park_timeout(pause);
         }
         Ok(())
     }
