@@ -36,6 +36,7 @@ pub(crate) mod proto_ops;
 pub(crate) mod rcu;
 pub(crate) mod request;
 pub(crate) mod route_config;
+pub(crate) mod rp_filter;
 pub(crate) mod rtx_queue;
 pub(crate) mod rx_stamp;
 pub(crate) mod sk;

@@ -20,7 +20,14 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
-use crate::abstractions::skb_meta::PACKET_OTHERHOST;
+use crate::abstractions::rp_filter::{
+    self,
+    Spoofed, //
+};
+use crate::abstractions::skb_meta::{
+    PACKET_LOOPBACK,
+    PACKET_OTHERHOST, //
+};
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
 use crate::stack::counters::Counter;
@@ -100,7 +107,9 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
     };
     let on_lo = skb.dev().is_some_and(|d| d.is_loopback());
     if !on_lo {
-        if let Err(reason) = ip::input::check_martian(header.saddr, header.daddr) {
+        let sound = ip::input::check_martian(header.saddr, header.daddr)
+            .and_then(|()| validate_source(state, ifindex, &header, &skb));
+        if let Err(reason) = sound {
             return state.counts.drop(skb, reason);
         }
     }
@@ -112,6 +121,42 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
             NetDevice::with(state.net, ifindex, |dev| {
                 forward::forward(state, dev, &header, skb)
             });
+        }
+    }
+}
+
+/// Drops what claims to be from this host, or from where nothing comes this way: RFC 1122, 3.2.1.3; RFC 3704.
+///
+/// Mirrors [`fib_validate_source`](srctree/net/ipv4/fib_frontend.c)
+fn validate_source(
+    state: &State,
+    ifindex: u32,
+    header: &Header,
+    skb: &Skb,
+) -> Result<(), DropReason> {
+    // Who has no address yet has no way back, and what this host sent to a group is its own.
+    if header.saddr.is_any() || skb.pkt_type() == PACKET_LOOPBACK {
+        return Ok(());
+    }
+    let checked = NetDevice::with(state.net, ifindex, |dev| {
+        let strict = dev.rp_filter();
+        if strict == 0 {
+            let own = state.addr_type(header.saddr) == Kind::Local;
+            return match own && !dev.accept_local() {
+                true => Err(Spoofed::Local),
+                false => Ok(()),
+            };
+        }
+        let ends = (header.saddr.to_u32(), header.daddr.to_u32(), header.tos);
+        rp_filter::validate_source(state.net, dev, ends, strict)
+    });
+    match checked {
+        None | Some(Ok(())) => Ok(()),
+        Some(Err(Spoofed::Local)) => Err(DropReason::IpLocalSource),
+        Some(Err(Spoofed::Invalid)) => Err(DropReason::IpInvalidSource),
+        Some(Err(Spoofed::Path)) => {
+            state.counts.event(Counter::IpReversePathFilter);
+            Err(DropReason::IpRpfilter)
         }
     }
 }

@@ -96,6 +96,7 @@ pub(super) const fn place(counter: Counter) -> Place {
         C::InErrs => In(Mib::Tcp, TCP_MIB_INERRS),
         C::OutRsts => In(Mib::Tcp, TCP_MIB_OUTRSTS),
         C::TcpInCsumErrors => In(Mib::Tcp, TCP_MIB_CSUMERRORS),
+        C::IpReversePathFilter => In(Mib::Net, LINUX_MIB_IPRPFILTER),
         C::SyncookiesSent => In(Mib::Net, LINUX_MIB_SYNCOOKIESSENT),
         C::SyncookiesRecv => In(Mib::Net, LINUX_MIB_SYNCOOKIESRECV),
         C::SyncookiesFailed => In(Mib::Net, LINUX_MIB_SYNCOOKIESFAILED),

@@ -175,6 +175,8 @@ counters! {
     /// Segments with a wrong checksum.
     TcpInCsumErrors = "Tcp", "InCsumErrors";
 
+    /// Packets dropped because what is sent to their source leaves another way.
+    IpReversePathFilter = "TcpExt", "IPReversePathFilter";
     /// SYN cookies sent.
     SyncookiesSent = "TcpExt", "SyncookiesSent";
     /// SYN cookies that came back good.

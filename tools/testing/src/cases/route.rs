@@ -13,8 +13,15 @@ use anyhow::Result;
 use netlab::c;
 use netlab::check;
 use netlab::check_eq;
+use netlab::frame::ethernet;
+use netlab::frame::udp;
+use netlab::frame::Ipv4;
 use netlab::ktap::want_errno;
 use netlab::ktap::Sysc;
+use netlab::lab::End;
+use netlab::tap::Tap;
+use netlab::tap::ETH_P_ALL;
+use netlab::tap::ETH_P_IP;
 use netlab::Sock;
 
 use crate::case::Case;
@@ -47,6 +54,9 @@ pub const CASES: &[Case] = &[
         .veth()
         .fresh(),
     Case::one(G, "a_change_is_heeded_at_once", change)
+        .veth()
+        .fresh(),
+    Case::two(G, "sources_that_cannot_be_are_refused", sources)
         .veth()
         .fresh(),
 ];
@@ -214,4 +224,54 @@ fn change(ctx: &Ctx) -> Result<()> {
         .ns
         .ip("rule add to 192.0.2.0/24 prohibit pref 1")?;
     want_errno("send by a prohibiting rule", s.send(b"x", 0), c::EACCES)
+}
+
+/// What a datagram from `source`, which comes in at B by `vb` or by the second link, does: whether it arrives.
+fn arrives(ctx: &Ctx, s: &Sock, source: [u8; 4], link: &End, mac: [u8; 6]) -> Result<bool> {
+    let to = s.local().sys("name")?;
+    let from = |ip: [u8; 4]| SocketAddrV4::new(ip.into(), 4444);
+    let tap = Tap::new(link, ETH_P_ALL)?;
+    let d = udp(from(source), to, b"from there", None, None);
+    let p = Ipv4::new(source, to.ip().octets(), 17).build(&d);
+    tap.send(&ethernet(mac, link.mac, ETH_P_IP, &p))
+        .sys("send(AF_PACKET)")?;
+    // What follows shows that it was dealt with.
+    let marker = ctx.lab.a.udp(ctx.client)?;
+    marker.sendto(b"marker", 0, to).sys("sendto")?;
+    let mut buf = [0; 20];
+    let n = s.recv(&mut buf, 0).sys("recv")?;
+    if &buf[..n] == b"marker" {
+        return Ok(false);
+    }
+    s.recv(&mut buf, 0).sys("recv of the marker")?;
+    Ok(true)
+}
+
+fn sources(ctx: &Ctx) -> Result<()> {
+    let (a, b) = (&ctx.lab.a, &ctx.lab.b);
+    let s = ctx.server_udp()?;
+    let ask = |source| arrives(ctx, &s, source, a, b.mac);
+    let own = b.ip.octets();
+    check!(!ask(own)?, "a packet from its destination was taken (LAND)");
+    b.ns.sysctl("net/ipv4/conf/all/rp_filter", "0")?;
+    b.ns.sysctl("net/ipv4/conf/vb/rp_filter", "0")?;
+    b.ns.sysctl("net/ipv4/conf/vb/accept_local", "1")?;
+    check!(
+        ask(own)?,
+        "a packet from here was refused with accept_local"
+    );
+    b.ns.sysctl("net/ipv4/conf/vb/accept_local", "0")?;
+    // Of nobody's network, then of the other link's.
+    check!(ask([192, 0, 2, 1])?, "refused without rp_filter");
+    b.ns.sysctl("net/ipv4/conf/vb/rp_filter", "2")?;
+    check!(!ask([192, 0, 2, 1])?, "taken though there is no way back");
+    b.ns.ip("link add other type veth peer name end\n\
+             addr add 10.99.0.1/24 dev other\n\
+             link set other up\n\
+             link set end up")?;
+    check!(ask([10, 99, 0, 2])?, "refused by the loose filter");
+    b.ns.sysctl("net/ipv4/conf/vb/rp_filter", "1")?;
+    check!(!ask([10, 99, 0, 2])?, "taken by the strict filter");
+    check!(ask([10, 77, 0, 1])?, "refused though it lies this way");
+    Ok(())
 }
