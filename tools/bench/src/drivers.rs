@@ -139,7 +139,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 if n == 0 && rows[..i].iter().any(same) {
                     continue;
                 }
-                let figure = op.measure(&lab, family, effort)?;
+                let figure = op.measure(&lab, None, family, effort)?;
                 eprintln!(
                     "# round {round}, {} to {}: {} {family} {figure:.3}",
                     drivers[0],

@@ -12,6 +12,8 @@ mod memory;
 mod nic;
 mod ops;
 mod report;
+mod router;
+mod routes;
 mod work;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ use crate::ops::Effort;
 use crate::ops::Op;
 use crate::report::Figures;
 use crate::report::Row;
+use crate::router::Router;
 
 /// Measures AF_RUSTNET beside AF_INET over veth, and loads the module at the right moment.
 #[derive(Debug, Parser)]
@@ -78,6 +81,9 @@ struct Args {
     /// With --loss: write the table to this file, too, in reStructuredText.
     #[arg(long)]
     rst: Option<String>,
+    /// So many routes instead: what they cost to add, to keep and to find.
+    #[arg(long)]
+    routes: Option<u32>,
     /// Print JSON instead of the table.
     #[arg(long)]
     json: bool,
@@ -104,6 +110,9 @@ fn run(args: &Args) -> Result<bool> {
     }
     if args.drivers {
         return drivers::run(args);
+    }
+    if let Some(n) = args.routes {
+        return routes::run(args.subject, &args.module, n);
     }
     if args.loss {
         return loss::run(args);
@@ -141,6 +150,8 @@ fn measure(args: &Args) -> Result<Figures> {
         .filter(|op| op.name().contains(&args.only))
         .collect();
     let lab = Lab::new(Link::Veth)?;
+    let router = Router::new()?;
+    let router = Some(&router);
     for end in [&lab.a, &lab.b] {
         end.ns.sysctl("net/ipv4/tcp_max_tw_buckets", "262144")?;
     }
@@ -161,7 +172,7 @@ fn measure(args: &Args) -> Result<Figures> {
         for row in &mut rows {
             step(&format!("{} inet, before the module", row.op.name()));
             row.before = Some(repeat(args.runs_of(row.op), || {
-                row.op.measure(&lab, Family::INET, effort)
+                row.op.measure(&lab, router, Family::INET, effort)
             })?);
         }
         module::insmod(&args.module)?;
@@ -180,7 +191,9 @@ fn measure(args: &Args) -> Result<Figures> {
     for row in &mut rows {
         if row.op == Op::Floor {
             if row.before.is_none() {
-                row.inet = Some(repeat(args.runs, || row.op.measure(&lab, subject, effort))?);
+                row.inet = Some(repeat(args.runs, || {
+                    row.op.measure(&lab, router, subject, effort)
+                })?);
             }
             continue;
         }
@@ -188,9 +201,9 @@ fn measure(args: &Args) -> Result<Figures> {
         let (mut inet, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..args.runs_of(row.op) {
             if !args.alone {
-                inet.push(row.op.measure(&lab, Family::INET, effort)?);
+                inet.push(row.op.measure(&lab, router, Family::INET, effort)?);
             }
-            ours.push(row.op.measure(&lab, subject, effort)?);
+            ours.push(row.op.measure(&lab, router, subject, effort)?);
         }
         row.inet = (!args.alone).then(|| median(inet));
         row.subject = Some(median(ours));

@@ -18,6 +18,7 @@ use netlab::tap::ETH_P_LOCAL;
 use netlab::Family;
 use netlab::Sock;
 
+use crate::router::Router;
 use crate::work;
 
 /// How much of everything to do.
@@ -46,6 +47,10 @@ pub enum Op {
     UdpRr1,
     /// A frame and its answer over AF_PACKET: what the devices and the system calls cost alone.
     Floor,
+    /// A packet of 64 bytes, IP header included, through a router.
+    Forward64,
+    /// The same of 1500 bytes.
+    Forward1500,
     /// A short frame over AF_PACKET that nobody waits for at the other end.
     Frames,
     /// The same, as long as the wire carries.
@@ -54,7 +59,7 @@ pub enum Op {
 
 impl Op {
     /// What two families are compared by, in the order of the table.
-    pub const ALL: [Op; 7] = [
+    pub const ALL: [Op; 9] = [
         Op::Floor,
         Op::TcpRr1,
         Op::TcpRr1k,
@@ -62,6 +67,8 @@ impl Op {
         Op::ConnectClose,
         Op::ConnectReset,
         Op::UdpRr1,
+        Op::Forward64,
+        Op::Forward1500,
     ];
 
     /// The name in the table and in JSON.
@@ -74,6 +81,8 @@ impl Op {
             Op::ConnectReset => "tcp_connect_reset",
             Op::UdpRr1 => "udp_rr_1B",
             Op::Floor => "packet_rr_floor",
+            Op::Forward64 => "forward_64B",
+            Op::Forward1500 => "forward_1500B",
             Op::Frames => "frame_67B",
             Op::LongFrames => "frame_1514B",
         }
@@ -90,7 +99,17 @@ impl Op {
     }
 
     /// Runs it once and returns nanoseconds per operation.
-    pub fn measure(self, lab: &Lab, family: Family, effort: Effort) -> Result<f64> {
+    pub fn measure(
+        self,
+        lab: &Lab,
+        router: Option<&Router>,
+        family: Family,
+        effort: Effort,
+    ) -> Result<f64> {
+        let forward = |len| {
+            let router = router.context("no router here")?;
+            router.forward(family, len, effort.ops)
+        };
         match self {
             Op::TcpRr1 => tcp_rr(lab, family, 1, effort.ops),
             Op::TcpRr1k => tcp_rr(lab, family, 1024, effort.ops),
@@ -99,6 +118,8 @@ impl Op {
             Op::ConnectReset => connects(lab, family, effort.ops, true),
             Op::UdpRr1 => udp_rr(lab, family, effort.ops),
             Op::Floor => floor(lab, effort.ops),
+            Op::Forward64 => forward(64),
+            Op::Forward1500 => forward(1500),
             Op::Frames => frames(lab, SHORT, effort.ops * 10),
             Op::LongFrames => frames(lab, 1500, effort.ops * 10),
         }
@@ -110,11 +131,12 @@ impl Op {
 const WARM_BULK: usize = 4 << 20;
 
 /// A tenth, but never fewer than 200: caches, the congestion window and the delayed-ACK state settle.
-fn warm_up(ops: u32) -> u32 {
+pub fn warm_up(ops: u32) -> u32 {
     (ops / 10).max(200)
 }
 
-fn per_op(took: Duration, ops: u32) -> f64 {
+/// Nanoseconds of one operation.
+pub fn per_op(took: Duration, ops: u32) -> f64 {
     took.as_nanos() as f64 / f64::from(ops)
 }
 
