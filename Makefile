@@ -68,6 +68,10 @@ bench-nic: modules tools
 bench-loss: modules tools
 	@$(S)/bench loss
 
+.PHONY: kselftest
+kselftest: modules tools
+	@$(S)/kselftest
+
 .PHONY: packetdrill
 packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
 	@$(S)/packetdrill
