@@ -293,6 +293,26 @@ impl OptOut<'_> {
         unsafe { self.opt.as_ref().optlen }
     }
 
+    /// Reads what the user's memory holds before the answer, for options that ask with it.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when the user gave fewer bytes, EFAULT when they cannot be read.
+    pub fn get_asked(&mut self, buf: &mut [u8]) -> Result {
+        if usize::try_from(self.len()).map_or(true, |n| n < buf.len()) {
+            return Err(EINVAL);
+        }
+        // SAFETY: A live `sockopt_t`, ours for the call; `buf` has room for what is copied.
+        let n = unsafe {
+            let from = &raw mut (*self.opt.as_ptr()).iter_in;
+            bindings::_copy_from_iter(buf.as_mut_ptr().cast(), buf.len(), from)
+        };
+        match n == buf.len() {
+            true => Ok(()),
+            false => Err(EFAULT),
+        }
+    }
+
     /// Writes as much of `bytes` as the user has room for, and tells how much that is.
     ///
     /// # Errors

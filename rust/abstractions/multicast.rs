@@ -45,6 +45,42 @@ impl Sk {
         }
     }
 
+    /// The socket's filter of who may send to `group`, in host order, by the device `ifindex`: whether it names those
+    /// that may (`MCAST_INCLUDE`, else those that may not), and how many; `each` is told of them, in host order. `None`
+    /// if the socket is not in the group. Process context; sleeps.
+    ///
+    /// Mirrors [`ip_mc_gsfget`](srctree/net/ipv4/igmp.c)
+    pub fn source_filter(
+        &self,
+        group: u32,
+        ifindex: i32,
+        mut each: impl FnMut(u32),
+    ) -> Option<(u32, usize)> {
+        // SAFETY: Process context, no lock held; under the RTNL nobody changes the list.
+        unsafe {
+            bindings::rtnl_lock();
+            let mut found = None;
+            let mut next = (&raw const (*self.as_inet()).mc_list).read_volatile();
+            while let Some(pmc) = next.as_ref() {
+                if pmc.multi.imr_multiaddr.s_addr == group.to_be()
+                    && pmc.multi.imr_ifindex == ifindex
+                {
+                    let n = pmc.sflist.as_ref().map_or(0, |psl| {
+                        let first = psl.sl_addr.as_ptr();
+                        let n = psl.sl_count as usize;
+                        (0..n).for_each(|i| each(u32::from_be(first.add(i).read())));
+                        n
+                    });
+                    found = Some((pmc.sfmode, n));
+                    break;
+                }
+                next = (&raw const pmc.next_rcu).read_volatile();
+            }
+            bindings::rtnl_unlock();
+            found
+        }
+    }
+
     /// Whether the socket wants what `saddr` sent to `daddr`, in host order, and what came in by the device
     /// `dif`: not if `daddr` is a group that it has not joined there and `IP_MULTICAST_ALL` is off, or if it
     /// wants others' packets only. Any context.

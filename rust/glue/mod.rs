@@ -18,10 +18,11 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
-//! | [`raw`], [`ping`], [`datagram`] | raw and ping sockets, and what they share with UDP's |
+//! | [`raw`], [`ping`], [`datagram`], [`cork`], [`mcast_filter`] | raw and ping sockets, and what they share with UDP's |
 //! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
+pub(crate) mod cork;
 pub(crate) mod datagram;
 pub(crate) mod demux;
 pub(crate) mod drop;
@@ -32,6 +33,7 @@ pub(crate) mod frag;
 pub(crate) mod inet_sock;
 pub(crate) mod inetsw;
 pub(crate) mod ip_input;
+pub(crate) mod mcast_filter;
 pub(crate) mod mib;
 pub(crate) mod neigh;
 pub(crate) mod net;

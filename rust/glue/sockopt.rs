@@ -6,6 +6,7 @@
 //!
 //! Mirrors [`ip_sockglue.c`](srctree/net/ipv4/ip_sockglue.c)
 
+use super::mcast_filter;
 use crate::{
     abstractions::{
         iov::{
@@ -146,6 +147,8 @@ pub(super) fn get_ip_datagram(
         bindings::IP_MULTICAST_LOOP => bindings::INET_FLAGS_MC_LOOP,
         bindings::IP_MULTICAST_ALL => bindings::INET_FLAGS_MC_ALL,
         bindings::IP_UNICAST_IF => return put(out, (sk.uc_index() as u32).to_be() as c_int),
+        bindings::IP_MSFILTER => return mcast_filter::msfilter(sk, out),
+        bindings::MCAST_MSFILTER => return mcast_filter::group_filter(sk, out),
         // An address, in any length that the user has room for.
         bindings::IP_MULTICAST_IF => {
             let addr = sk.mc_addr().to_be_bytes();

@@ -8,6 +8,7 @@
 //! Mirrors [`udp.c`](srctree/net/ipv4/udp.c), [`ip_output.c`](srctree/net/ipv4/ip_output.c)
 
 use super::{
+    cork::Gathered,
     datagram,
     inet_sock::{
         self,
@@ -29,7 +30,6 @@ use super::{
 use crate::{
     abstractions::{
         dgram,
-        skb_queue::SkbQueue,
         skbuff::Skb,
         sock::{
             flag,
@@ -70,8 +70,6 @@ use kernel::{
 
 /// Bytes of both headers.
 const HEADERS: usize = ipv4::HEADER_LEN + HEADER_LEN;
-/// Room in a packet of a corked socket, so that small messages share it.
-const ROOM: usize = 1024;
 
 /// What belongs to one message and not to its socket.
 struct Params {
@@ -118,9 +116,7 @@ impl Params {
 ///
 /// Mirrors [`struct inet_cork`](srctree/include/net/inet_sock.h)
 pub(super) struct Cork {
-    packets: SkbQueue,
-    /// Bytes in them.
-    len: usize,
+    bytes: Gathered,
     route: Route,
     id: FourTuple,
     params: Params,
@@ -250,8 +246,7 @@ fn gather(so: &Sock<Udp>, msg: &mut Msg<'_>, len: usize, more: bool) -> Result<u
             )?,
         };
         let cork = Cork {
-            packets: SkbQueue::new(),
-            len: 0,
+            bytes: Gathered::new(),
             route,
             id,
             params,
@@ -276,7 +271,7 @@ fn gather(so: &Sock<Udp>, msg: &mut Msg<'_>, len: usize, more: bool) -> Result<u
 
 /// Mirrors [`ip_append_data`](srctree/net/ipv4/ip_output.c)
 fn append(so: &Sock<Udp>, cork: &mut Cork, msg: &mut Msg<'_>, len: usize) -> Result {
-    let total = cork.len.saturating_add(len);
+    let total = cork.bytes.len().saturating_add(len);
     let cut = cork.params.gso_size != 0 || inet_sock::ignores_df(so.pmtudisc().into());
     let most = match cut {
         true => ipv4::MAX_LEN,
@@ -285,27 +280,7 @@ fn append(so: &Sock<Udp>, cork: &mut Cork, msg: &mut Msg<'_>, len: usize) -> Res
     if total > most.saturating_sub(HEADERS) {
         return Err(too_long(so, &cork.route, &cork.id));
     }
-    let mut left = len;
-    if let Some(last) = cork.packets.back_mut() {
-        let n = left.min(last.tailroom());
-        if let Some(room) = last.put(n) {
-            msg.iter().copy_from(room)?;
-            left = left.wrapping_sub(n);
-        }
-    }
-    let first = cork.packets.is_empty();
-    if left != 0 || first {
-        // Room that only this message could give back is not waited for.
-        let noblock = !first || msg.flags() & bindings::MSG_DONTWAIT != 0;
-        let made = so.make_skb_with_room(&mut msg.iter(), left, ROOM, noblock);
-        cork.packets
-            .push_back(made.map_err(|e| match e == EAGAIN && !first {
-                true => ENOBUFS,
-                false => e,
-            })?);
-    }
-    cork.len = total;
-    Ok(())
+    cork.bytes.append(so, msg, len)
 }
 
 /// Sends what waits.
@@ -321,18 +296,11 @@ pub(super) fn push_pending(lock: &mut UserLock<'_, Udp>) -> Result {
         return Ok(());
     };
     so.shared().pending.store(false, Ordering::Relaxed);
-    let mut cork = KBox::into_inner(cork);
-    let Some(mut skb) = cork.packets.pop_front() else {
+    let cork = KBox::into_inner(cork);
+    // Cut where messages do not end, what lies in one piece is cut right by everybody.
+    let Some(skb) = cork.bytes.join(cork.params.gso_size != 0)? else {
         return Ok(());
     };
-    if !cork.packets.is_empty() {
-        skb.join(&mut cork.packets);
-        // Cut where messages do not end, what lies in one piece is cut right by everybody.
-        let len = skb.len();
-        if cork.params.gso_size != 0 && !skb.ensure_linear(len) {
-            return Err(ENOBUFS);
-        }
-    }
     let state = State::of(so.net()).ok_or(ENETUNREACH)?;
     send(state, so, &cork.route, skb, cork.id, &cork.params)
 }

@@ -267,6 +267,14 @@ impl Sock {
         Ok(value)
     }
 
+    /// `getsockopt(2)` of what is asked with `value`, which is also the room for the answer; what came back.
+    pub fn ask(&self, level: i32, name: i32, value: &[u8]) -> Sys<Vec<u8>> {
+        let mut value = value.to_vec();
+        let len = uapi::getsockopt(*self.fd, level, name, &mut value[..])?;
+        value.truncate(len);
+        Ok(value)
+    }
+
     /// `setsockopt(2)` with an int.
     pub fn set(&self, level: i32, name: i32, value: i32) -> Sys<()> {
         self.setsockopt(level, name, &value.to_ne_bytes())

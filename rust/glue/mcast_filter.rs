@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Reading back who may send to a group that a socket has joined.
+//!
+//! Mirrors [`ip_mc_msfget`, `ip_mc_gsfget`](srctree/net/ipv4/igmp.c)
+
+use super::{
+    net::State,
+    route::{
+        self,
+        Route, //
+    }, //
+};
+use crate::{
+    abstractions::{
+        iov::OptOut,
+        sock::Sk, //
+    },
+    bindings,
+    stack::{
+        ip::route::{
+            Flow,
+            LOOPBACK_IFINDEX, //
+        },
+        wire::ipv4::Addr, //
+    },
+};
+use kernel::{
+    error::{
+        code::*,
+        Result, //
+    },
+    prelude::*, //
+};
+
+/// `struct ip_msfilter` without its addresses: group, interface, mode, number.
+const MSFILTER: usize = 16;
+/// `struct group_filter` without its addresses: interface, group, mode, number.
+const GROUP_FILTER: usize = 144;
+/// `struct sockaddr_storage`.
+const STORAGE: usize = 128;
+
+/// What of a filter goes to the user: mode, number, and as many of the addresses as he asked for.
+fn filter(sk: &Sk, group: Addr, ifindex: i32, asked: u32) -> Result<(u32, usize, KVec<u32>)> {
+    if !group.is_multicast() {
+        return Err(EINVAL);
+    }
+    let mut sources = KVec::new();
+    let mut full = Ok(());
+    let found = sk.source_filter(group.to_u32(), ifindex, |addr| {
+        if sources.len() < asked as usize && full.is_ok() {
+            full = sources.push(addr, GFP_KERNEL);
+        }
+    });
+    full?;
+    let (mode, n) = found.ok_or(EADDRNOTAVAIL)?;
+    Ok((mode, n, sources))
+}
+
+fn word(bytes: &[u8], at: usize) -> [u8; 4] {
+    let found = bytes.get(at..).and_then(|b| b.first_chunk::<4>());
+    found.copied().unwrap_or_default()
+}
+
+fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
+    if let Some(to) = bytes.get_mut(at..at.saturating_add(part.len())) {
+        to.copy_from_slice(part);
+    }
+}
+
+/// IP_MSFILTER. Without the socket's lock.
+///
+/// # Errors
+///
+/// EINVAL for no group, EADDRNOTAVAIL for one that was not joined, ENODEV, ENOMEM, EFAULT.
+pub(super) fn msfilter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
+    let mut head = [0; MSFILTER];
+    out.get_asked(&mut head)?;
+    let group = Addr::from_octets(word(&head, 0));
+    if !group.is_multicast() {
+        return Err(EINVAL);
+    }
+    let state = State::of(sk.net()).ok_or(ENODEV)?;
+    let ifindex = match Addr::from_octets(word(&head, 4)) {
+        Addr::ANY => {
+            let flow = Flow {
+                daddr: group,
+                iif: LOOPBACK_IFINDEX,
+                ..Flow::default()
+            };
+            Route::output(state, &flow).map_or(0, |r| r.oif() as i32)
+        }
+        interface => route::device_of(state, interface),
+    };
+    if ifindex == 0 {
+        return Err(ENODEV);
+    }
+    let asked = u32::from_ne_bytes(word(&head, 12));
+    let (mode, n, sources) = filter(sk, group, ifindex, asked)?;
+    put(&mut head, 8, &mode.to_ne_bytes());
+    put(&mut head, 12, &(n as u32).to_ne_bytes());
+    let mut answer = KVec::new();
+    answer.extend_from_slice(&head, GFP_KERNEL)?;
+    for s in &sources {
+        answer.extend_from_slice(&s.to_be_bytes(), GFP_KERNEL)?;
+    }
+    out.put_bytes(&answer)
+}
+
+/// MCAST_MSFILTER. Without the socket's lock.
+///
+/// # Errors
+///
+/// As [`msfilter`].
+pub(super) fn group_filter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
+    let mut head = [0; GROUP_FILTER];
+    out.get_asked(&mut head)?;
+    let [f0, f1, ..] = word(&head, 8);
+    if u32::from(u16::from_ne_bytes([f0, f1])) != bindings::AF_INET {
+        return Err(EINVAL);
+    }
+    let group = Addr::from_octets(word(&head, 12));
+    let ifindex = u32::from_ne_bytes(word(&head, 0)) as i32;
+    let asked = u32::from_ne_bytes(word(&head, 140));
+    let (mode, n, sources) = filter(sk, group, ifindex, asked)?;
+    put(&mut head, 136, &mode.to_ne_bytes());
+    put(&mut head, 140, &(n as u32).to_ne_bytes());
+    let mut answer = KVec::new();
+    answer.extend_from_slice(&head, GFP_KERNEL)?;
+    for s in &sources {
+        let mut one = [0; STORAGE];
+        put(&mut one, 0, &(bindings::AF_INET as u16).to_ne_bytes());
+        put(&mut one, 4, &s.to_be_bytes());
+        answer.extend_from_slice(&one, GFP_KERNEL)?;
+    }
+    out.put_bytes(&answer)
+}
