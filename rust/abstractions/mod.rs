@@ -5,6 +5,7 @@
 //! `# Invariants`, and the context in which a function may be called (softirq, process, a lock) is
 //! part of its contract.
 
+pub(crate) mod bh;
 pub(crate) mod chains;
 pub(crate) mod dgram;
 pub(crate) mod dst;
@@ -34,6 +35,7 @@ pub(crate) mod proc_fs;
 pub(crate) mod proto;
 pub(crate) mod proto_ops;
 pub(crate) mod rcu;
+pub(crate) mod redirects;
 pub(crate) mod request;
 pub(crate) mod route_config;
 pub(crate) mod rp_filter;

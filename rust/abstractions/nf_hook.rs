@@ -167,7 +167,7 @@ impl<'a> Passing<'a> {
         }
         let mut state = *self.state;
         state.okfn = Some(point.okfn());
-        walk_from(skb, &mut state, entries, next)
+        walk_from(skb, &mut state, entries, next).ok().flatten()
     }
 }
 
@@ -308,16 +308,21 @@ pub(crate) struct Place<'a> {
 /// Mirrors [`nf_hook`](srctree/include/linux/netfilter.h)
 #[inline]
 pub(crate) fn walk(skb: Skb, at: &Place<'_>) -> Option<Skb> {
-    walk_under(skb, at, &rcu::read_lock())
+    walk_under(skb, at, &rcu::read_lock()).ok().flatten()
 }
 
-/// The same for who is under RCU already.
+/// The same for who is under RCU already, and wants to know: a hook that dropped the packet gives an error (positive),
+/// one that queued or took it does not.
 #[inline]
-pub(crate) fn walk_under(skb: Skb, at: &Place<'_>, _rcu: &rcu::ReadGuard) -> Option<Skb> {
+pub(crate) fn walk_under(
+    skb: Skb,
+    at: &Place<'_>,
+    _rcu: &rcu::ReadGuard,
+) -> Result<Option<Skb>, i32> {
     // SAFETY: Under RCU until the walk is over.
     let entries = unsafe { entries(at.net, at.point) };
     if entries.is_null() {
-        return Some(skb);
+        return Ok(Some(skb));
     }
     let mut state = bindings::nf_hook_state {
         hook: at.point as u8,
@@ -337,12 +342,16 @@ fn walk_from(
     state: &mut bindings::nf_hook_state,
     entries: *const bindings::nf_hook_entries,
     first: usize,
-) -> Option<Skb> {
+) -> Result<Option<Skb>, i32> {
     let ptr = skb.into_raw();
     // SAFETY: The packet is ours, the state is filled, and the array is kept by RCU. The answer 1 gives the
     // packet back; with every other one it is gone.
     unsafe {
-        (bindings::nf_hook_slow(ptr, state, entries, first as u32) == 1).then(|| Skb::from_raw(ptr))
+        match bindings::nf_hook_slow(ptr, state, entries, first as u32) {
+            1 => Ok(Some(Skb::from_raw(ptr))),
+            e if e < 0 => Err(e.wrapping_neg()),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -353,6 +353,18 @@ impl SkBuff {
         }
     }
 
+    /// Has the host's output leave POST_ROUTING out: the packet has been there. The control block is the host's.
+    ///
+    /// Mirrors [`IPSKB_REROUTED`](srctree/include/net/ip.h)
+    pub(crate) fn set_rerouted(&mut self) {
+        const IPSKB_REROUTED: u16 = 1 << 4;
+        // SAFETY: The packet is ours alone; the control block is large enough and aligned for it.
+        unsafe {
+            let parm = (&raw mut (*self.as_ptr()).cb).cast::<bindings::inet_skb_parm>();
+            (*parm).flags |= IPSKB_REROUTED;
+        }
+    }
+
     /// Forgets what the control block holds, as every layer does with what the one before left there.
     #[inline]
     pub(crate) fn cb_clear(&mut self) {

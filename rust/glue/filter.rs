@@ -11,7 +11,7 @@ use crate::bindings;
 use crate::stack::drop_reason::DropReason;
 
 /// Goes on behind `point`. Process or softirq, under RCU.
-pub(crate) fn reinject(net: &Net, point: Point, _sk: *mut bindings::sock, skb: Skb) {
+pub(crate) fn reinject(net: &Net, point: Point, _sk: *mut bindings::sock, mut skb: Skb) {
     let Some(state) = State::of(net) else {
         return;
     };
@@ -21,6 +21,9 @@ pub(crate) fn reinject(net: &Net, point: Point, _sk: *mut bindings::sock, skb: S
         (Point::LocalIn, Some(ifindex)) => ip_input::local_deliver_finish(state, ifindex, skb),
         // The packet carries its route, and the host's output knows what to do with it.
         (Point::LocalOut | Point::PostRouting | Point::Forward, _) if !skb.dst().is_null() => {
+            if point == Point::PostRouting {
+                skb.set_rerouted();
+            }
             let _ = dst::output(net, skb);
         }
         _ => state.counts.drop(skb, DropReason::NetfilterDrop),

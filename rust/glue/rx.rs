@@ -21,6 +21,7 @@ use super::net::{
     State, //
 };
 use super::raw;
+use crate::abstractions::bh;
 use crate::abstractions::netdevice::{
     NetDevice,
     Notifier, //
@@ -52,6 +53,8 @@ use kernel::error::Result;
 
 const ETH_P_IP: u16 = EtherType::IPV4.0;
 const ETH_P_ARP: u16 = EtherType::ARP.0;
+/// The operation of an ARP packet that answers, as it stands on the wire.
+const ARP_REPLY: [u8; 2] = [0, 2];
 
 /// Where frames of a device enter, in `replace`. What a device above this one is to see first is left to
 /// that device's own hook.
@@ -60,6 +63,10 @@ pub(crate) struct Ingress;
 impl Hook for Ingress {
     fn call(net: &Net, packet: &mut Passing<'_>) {
         if packet.skb().protocol() != ETH_P_IP || packet.skb().vlan_tag_present() {
+            return;
+        }
+        // Both hear it: see `is_igmp`.
+        if is_igmp(packet.skb()) {
             return;
         }
         let Some(dev) = packet.input().filter(|d| !d.has_rx_handler()) else {
@@ -73,6 +80,14 @@ impl Hook for Ingress {
             ip_input::rcv(state, dev, skb);
         }
     }
+}
+
+/// Whether a packet, whose data begin with the IP header, speaks of the members of groups. Memberships are the host's own
+/// objects, whichever family joined, so it is the host that answers for them in `replace`, too; RustNet's raw sockets
+/// get their copy by [`Ipv4`].
+#[inline]
+fn is_igmp(skb: &SkBuff) -> bool {
+    skb.linear().get(9) == Some(&Protocol::IGMP.0)
 }
 
 /// Makes a packet forget whom it was with before: the sender's socket and route (on a device that
@@ -93,7 +108,7 @@ pub(super) struct PreRouting;
 impl Hook for PreRouting {
     fn call(_net: &Net, packet: &mut Passing<'_>) {
         // Ours, on their walk through the hooks, and those that only cross a bridge, go on.
-        if !packet.is_ours() && !packet.is_bridged() {
+        if !packet.is_ours() && !packet.is_bridged() && !is_igmp(packet.skb()) {
             if let Some(skb) = packet.take() {
                 skb.consume();
             }
@@ -101,11 +116,15 @@ impl Hook for PreRouting {
     }
 }
 
-/// Keeps the host's ARP from frames of a namespace in `replace`: RustNet answers.
+/// Keeps the host's ARP from questions in a namespace in `replace`: RustNet answers. Answers pass: what a filter sends
+/// by itself (REJECT), or on another way than ours, leaves by the host's own output, which must know the neighbour.
 pub(super) struct ArpIn;
 
 impl Hook for ArpIn {
     fn call(_net: &Net, packet: &mut Passing<'_>) {
+        if packet.skb().linear().get(6..8) == Some(&ARP_REPLY) {
+            return;
+        }
         if let Some(skb) = packet.take() {
             skb.consume();
         }
@@ -146,7 +165,7 @@ impl Hook for LocalIn {
             return;
         };
         if state.has_raw() {
-            copy_to_raw(state, packet);
+            bh::held_off(|| copy_to_raw(state, packet));
         }
         let linear = packet.skb().linear();
         let Some(header) = linear.first_chunk::<HEADER_LEN>() else {
@@ -161,7 +180,7 @@ impl Hook for LocalIn {
                 return;
             }
         }
-        claim(state, packet);
+        bh::held_off(|| claim(state, packet));
     }
 }
 

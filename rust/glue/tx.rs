@@ -178,7 +178,10 @@ fn walk(
         output: Some(dev),
         sk,
     };
-    let skb = nf_hook::walk_under(skb, &at, rcu).ok_or(Errno::EPERM)?;
+    let walked = nf_hook::walk_under(skb, &at, rcu);
+    let Some(skb) = walked.map_err(|e| Errno::from_positive(e).unwrap_or(Errno::EPERM))? else {
+        return Ok(None);
+    };
     if !route.dst.is_on(&skb) {
         return by_host(state, skb).map(|()| None);
     }

@@ -66,6 +66,11 @@ int rust_helper_spin_trylock_bh(spinlock_t *lock)
 	return spin_trylock_bh(lock);
 }
 
+unsigned int rust_helper_softirq_count(void)
+{
+	return softirq_count();
+}
+
 void rust_helper_local_bh_disable(void)
 {
 	local_bh_disable();

@@ -6,6 +6,7 @@ mod address;
 mod card;
 mod connect;
 mod datagram;
+mod device;
 mod flags;
 mod fragment;
 mod hostile;
@@ -17,6 +18,7 @@ mod modes;
 mod module;
 mod namespace;
 mod netem;
+mod netfilter;
 mod nic;
 mod options;
 mod path;
@@ -26,6 +28,7 @@ mod race;
 mod raw;
 mod readiness;
 mod route;
+mod router;
 mod shutdown;
 mod socket;
 mod teardown;
@@ -68,6 +71,9 @@ pub fn all() -> Vec<Case> {
         path::CASES,
         raw::CASES,
         route::CASES,
+        netfilter::CASES,
+        router::CASES,
+        device::CASES,
         &hostile::cases(),
         race::CASES,
         memory::CASES,

@@ -23,6 +23,8 @@ use nix::kmod::DeleteModuleFlags;
 
 use crate::case::Case;
 use crate::case::Ctx;
+use crate::cases::netfilter::chain;
+use crate::cases::netfilter::Queue;
 
 const G: &str = "module";
 const NAME: &str = "rustnet";
@@ -35,6 +37,7 @@ pub const CASES: &[Case] = &[
     Case::own(G, "second_load_EEXIST", twice),
     Case::own(G, "load_and_unload_50_times_with_traffic", fifty).secs(400),
     Case::own(G, "namespaces_come_and_go_while_loaded", namespaces).secs(120),
+    Case::own(G, "packets_in_a_queue_do_not_outlive_it", queued).secs(180),
     Case::own(G, "loaded_by_the_first_socket", autoload).secs(180),
     Case::own(G, "family_parameter", family_parameter).secs(180),
 ];
@@ -202,6 +205,63 @@ fn namespaces(ctx: &Ctx) -> Result<()> {
     leftovers(ctx)?;
     load(ctx)?;
     traffic(ctx, ctx.family())
+}
+
+/// What a program (NFQUEUE) has when the module goes would go on in code that is not there any more.
+fn queued(ctx: &Ctx) -> Result<()> {
+    load(ctx)?;
+    let lab = netlab::lab::Lab::new(netlab::lab::Link::Veth)?;
+    let far = netlab::ns::Namespace::new()?;
+    let (a, b) = (&lab.a, &lab.b.ns);
+    b.sysctl("net/ipv4/ip_forward", "1")?;
+    b.ip(&format!(
+        "link add w type veth peer name x netns {}\n\
+         addr add 10.79.0.1/24 dev w\n\
+         link set w up",
+        far.path()
+    ))?;
+    far.ip("addr add 10.79.0.2/24 dev x\nlink set x up")?;
+    a.ns.ip("route add default via 10.77.0.2")?;
+    let there = far.enter(|| Sock::udp(Family::INET)).sys("socket")?;
+    there.bind("10.79.0.2:0".parse()?).sys("bind")?;
+    let to = there.local().sys("name")?;
+    // Somebody else's packet, at a hook that RustNet walks it through.
+    for hook in ["prerouting", "forward", "postrouting"] {
+        load(ctx)?;
+        b.sysctl("net/rustnet/mode", "replace")?;
+        let mut queue = Queue::new(b, "hold")?;
+        chain(
+            b,
+            "q",
+            &format!("filter hook {hook} priority 0"),
+            "udp dport != 1 queue to 0",
+        )?;
+        let here = a.udp(Family::INET)?;
+        here.sendto(b"held", 0, to).sys("sendto")?;
+        queue.says("packet")?;
+        unload_soon().with_context(|| format!("with a packet queued at {hook}"))?;
+        queue.release()?;
+        b.run(&["nft", "delete table ip q"])?;
+        here.sendto(b"after", 0, to).sys("sendto")?;
+        let mut buf = [0; 10];
+        let n = there.recv(&mut buf, 0).sys("recv")?;
+        check_eq!(&buf[..n], b"after", "what came, the host routing");
+    }
+    // A packet of a socket's keeps the socket, and that the module.
+    load(ctx)?;
+    let queue = Queue::new(&a.ns, "hold")?;
+    chain(
+        &a.ns,
+        "q",
+        "filter hook output priority 0",
+        "udp dport != 1 queue to 0",
+    )?;
+    a.udp(ctx.family())?.sendto(b"held", 0, to).sys("sendto")?;
+    queue.says("packet")?;
+    want_errno("delete_module", unload(), c::EWOULDBLOCK)?;
+    drop(queue);
+    unload_soon()?;
+    load(ctx)
 }
 
 fn autoload(ctx: &Ctx) -> Result<()> {
