@@ -6,6 +6,8 @@
 
 use super::netns::Net;
 use crate::bindings;
+use crate::stack::ip::route::metrics::Metrics;
+use crate::stack::time::Duration;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ptr::{
@@ -44,6 +46,8 @@ pub(crate) struct Route {
     pub(crate) mtu: u32,
     /// Whether the MTU is locked.
     pub(crate) mtu_locked: bool,
+    /// The other metrics.
+    pub(crate) metrics: Metrics,
     /// The device, 0 if there is none.
     pub(crate) oif: u32,
     /// The IPv4 gateway, 0 if the destination is on the link.
@@ -191,6 +195,7 @@ unsafe fn entry(info: *mut kernel::ffi::c_void) -> Route {
             prefsrc: u32::from_be(fi.fib_prefsrc),
             mtu,
             mtu_locked,
+            metrics: metrics(fi),
             oif: 0,
             gateway: 0,
             complex: !fi.nh.is_null() || fi.fib_nhs > 1 || e.dscp & 0xfc != 0,
@@ -221,6 +226,31 @@ unsafe fn mtu(fi: &bindings::fib_info) -> (u32, bool) {
             m.metrics[bindings::RTAX_MTU as usize - 1],
             m.metrics[bindings::RTAX_LOCK as usize - 1] & 1 << bindings::RTAX_MTU != 0,
         ),
+    }
+}
+
+/// The other metrics of a route that RustNet follows.
+///
+/// # Safety
+///
+/// `fi` must be alive.
+unsafe fn metrics(fi: &bindings::fib_info) -> Metrics {
+    // SAFETY: The metrics live as long as the route, by the function's requirement.
+    let Some(m) = (unsafe { fi.fib_metrics.as_ref() }) else {
+        return Metrics::default();
+    };
+    let get = |which: u32| m.metrics.get(which as usize - 1).copied().unwrap_or(0);
+    let locked = get(bindings::RTAX_LOCK) & 1 << bindings::RTAX_RTO_MIN != 0;
+    Metrics {
+        advmss: get(bindings::RTAX_ADVMSS),
+        initcwnd: get(bindings::RTAX_INITCWND),
+        initrwnd: get(bindings::RTAX_INITRWND),
+        window: get(bindings::RTAX_WINDOW),
+        rto_min: match locked {
+            true => Duration::from_millis(get(bindings::RTAX_RTO_MIN).into()),
+            false => Duration::ZERO,
+        },
+        hoplimit: get(bindings::RTAX_HOPLIMIT).min(255) as u8,
     }
 }
 
@@ -295,6 +325,7 @@ pub(crate) fn lookup(net: &Net, flow: &Flow) -> Result<Route, i32> {
             prefsrc: u32::from_be(fi.fib_prefsrc),
             mtu,
             mtu_locked,
+            metrics: metrics(fi),
             oif: 0,
             gateway: 0,
             complex: false,

@@ -122,6 +122,7 @@ pub(super) fn alias(r: &fib_notifier::Route) -> Option<Alias> {
         prefsrc: Addr::from_u32(r.prefsrc),
         mtu: r.mtu,
         mtu_locked: r.mtu_locked,
+        has_metrics: !r.metrics.is_none(),
         dead: false,
     })
 }

@@ -375,13 +375,16 @@ pub(super) fn xmit(sk: &Sk, id: &FourTuple, protocol: ipv4::Protocol, route: &Ro
         daddr: id.daddr,
         protocol,
         tos: sk.tos(),
-        ttl: ttl(sk),
+        ttl: match sk.uc_ttl() {
+            n if n < 0 => route.hoplimit(sk.net()),
+            n => n as u8,
+        },
         dont_fragment: dont_fragment(sk, route),
         id: 0,
     }
 }
 
-/// The TTL of the socket's unicast packets.
+/// The TTL of the socket's unicast packets, unless their route has its own.
 #[inline]
 pub(super) fn ttl(sk: &Sk) -> u8 {
     match sk.uc_ttl() {

@@ -23,6 +23,7 @@ use crate::abstractions::memory::{
     Array, //
 };
 use crate::abstractions::netdevice::NetDevice;
+use crate::abstractions::netns::Net;
 use crate::abstractions::rcu::{
     self,
     Rcu,
@@ -37,17 +38,27 @@ use crate::stack::ip::route::exception::{
     Pmtu,
     Via, //
 };
+use crate::stack::ip::route::metrics::Metrics;
 use crate::stack::ip::route::{
     self,
     Flow,
     Kind, //
 };
-use crate::stack::time::Instant;
+use crate::stack::time::{
+    Duration,
+    Instant, //
+};
 use crate::stack::wire::ethernet;
 use crate::stack::wire::ipv4::{
     Addr,
     HEADER_LEN, //
 };
+
+/// Bytes of both headers of a TCP segment without options.
+const TCP_HEADERS: u32 = 40;
+
+/// How long a redirect is believed (`ip_rt_gc_timeout`).
+const REDIRECT_LIFETIME: Duration = Duration::from_secs(300);
 
 /// What tells one next hop from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +175,8 @@ pub(crate) struct Route {
     via: Via,
     /// What was learned.
     pmtu: Option<Pmtu>,
+    /// The metrics of a route that has some.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Route {
@@ -176,8 +189,12 @@ impl Route {
     pub(crate) fn output(state: &State, flow: &Flow) -> Result<Route, Errno> {
         // Before the tables are read, so that a change in between outdates the answer.
         let genid = state.genid();
-        let mut info = look_up(state, flow)?;
+        let (mut info, metrics) = look_up(state, flow)?;
         info.genid = genid;
+        let metrics = match metrics.is_none() {
+            true => None,
+            false => Some(Arc::try_new(metrics).map_err(|_| Errno::ENOBUFS)?),
+        };
         let daddr = match info.kind {
             Kind::Local => info.next_hop,
             _ => flow.daddr,
@@ -226,6 +243,7 @@ impl Route {
                 daddr,
                 via,
                 pmtu: known.pmtu,
+                metrics,
             })
         })
         .unwrap_or(Err(Errno::ENODEV))
@@ -296,7 +314,7 @@ impl Route {
         if self.info.mtu_locked || state.net.sysctl().ip_forward_use_pmtu() != 0 {
             return self.mtu();
         }
-        self.adv_mtu()
+        self.own_mtu()
     }
 
     /// The MTU for a socket with this `IP_MTU_DISCOVER`: some want to hear of no path.
@@ -311,10 +329,36 @@ impl Route {
         self.dst.dev(&rcu).mtu().clamp(68, 65_535)
     }
 
-    /// The MTU that a peer is told of: the route's or the device's, never what was learned.
+    /// What the route says beside its MTU.
+    #[inline]
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.metrics.as_ref().map_or(Metrics::default(), |m| **m)
+    }
+
+    /// The time to live of packets whose socket has none of its own.
     ///
-    /// Mirrors [`ipv4_default_advmss`](srctree/net/ipv4/route.c)
+    /// Mirrors [`ip4_dst_hoplimit`](srctree/include/net/route.h)
+    #[inline]
+    pub(crate) fn hoplimit(&self, net: &Net) -> u8 {
+        match &self.metrics {
+            Some(m) if m.hoplimit != 0 => m.hoplimit,
+            _ => net.sysctl().ip_default_ttl(),
+        }
+    }
+
+    /// The MTU that a peer is told of, which is that of the segment that the route names; else the route's or the
+    /// device's, never what was learned.
+    ///
+    /// Mirrors [`dst_metric_advmss`](srctree/include/net/dst.h), [`ipv4_default_advmss`](srctree/net/ipv4/route.c)
     pub(crate) fn adv_mtu(&self) -> u32 {
+        match &self.metrics {
+            Some(m) if m.advmss != 0 => m.advmss.saturating_add(TCP_HEADERS),
+            _ => self.own_mtu(),
+        }
+    }
+
+    /// The route's MTU or the device's.
+    fn own_mtu(&self) -> u32 {
         self.raw_mtu(self.dst.dev(&rcu::read_lock()))
             .clamp(68, 65_535)
     }
@@ -355,6 +399,74 @@ impl Route {
         }
     }
 
+    /// The router `old`, which had a packet of this way, says that the next ones had better go to `gateway`.
+    /// If it may say so, every kept route is outdated. Any context that does not sleep.
+    ///
+    /// RFC 1122, 3.2.2.2: only the gateway in use may say it, and only of one on the same link. Mirrors
+    /// [`__ip_do_redirect`](srctree/net/ipv4/route.c)
+    pub(crate) fn redirect(&self, state: &State, old: Addr, gateway: Addr) {
+        let odd = gateway.is_multicast() || gateway.is_broadcast() || gateway.is_zeronet();
+        if !self.info.via_gateway || self.info.next_hop != old || gateway == old || odd {
+            return;
+        }
+        let rcu = rcu::read_lock();
+        let dev = self.dst.dev(&rcu);
+        let near = match dev.shared_media() {
+            true => state.addr_type(gateway) == Kind::Unicast,
+            false => {
+                dev.addr_onlink(gateway.to_u32(), old.to_u32())
+                    && (!dev.secure_redirects() || is_default_gateway(state, gateway))
+            }
+        };
+        // A gateway that does not answer is no gateway; when it has, the next redirect is heeded.
+        if !dev.rx_redirects() || !near || !neigh::is_resolved(state, dev, gateway) {
+            return;
+        }
+        let (era, now) = (state.net.fnhe_genid(), timer::now());
+        let until = (gateway, now.plus(REDIRECT_LIFETIME));
+        let random = random_u32();
+        let set = state
+            .exceptions
+            .set_redirect(self.daddr, &self.via, era, until, random, now);
+        // Without memory for it the old gateway goes on as it did.
+        if set.is_ok() {
+            state.fib.bump();
+        }
+    }
+
+    /// Whether a packet of `saddr`'s, which came in by `dev` and goes on this way, need not have come: its sender
+    /// and its next hop are on the same link.
+    ///
+    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
+    pub(super) fn is_detour(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
+        if self.oif() != dev.ifindex() || !dev.tx_redirects() {
+            return false;
+        }
+        let near = dev.shared_media()
+            || dev.addr_onlink(
+                saddr.to_u32(),
+                match self.info.via_gateway {
+                    true => self.info.next_hop.to_u32(),
+                    false => saddr.to_u32(),
+                },
+            );
+        let back = Flow {
+            daddr: saddr,
+            iif: route::LOOPBACK_IFINDEX,
+            ..Flow::default()
+        };
+        near && look_up(state, &back).is_ok_and(|(way, _)| {
+            way.kind == Kind::Unicast && !way.via_gateway && way.oif as u32 == dev.ifindex()
+        })
+    }
+
+    /// Where its packets go next: the gateway, or the destination itself.
+    ///
+    /// Mirrors [`rt_nexthop`](srctree/include/net/route.h)
+    pub(super) fn next_hop(&self) -> Addr {
+        self.info.next_hop
+    }
+
     /// The MTU, and the sizes of the GSO packets that the device takes: bytes without headers, segments.
     ///
     /// Mirrors [`sk_setup_caps`](srctree/net/core/sock.c)
@@ -377,33 +489,57 @@ impl Route {
     }
 }
 
-/// Asks the mirror where it is exact, else the host.
-fn look_up(state: &State, flow: &Flow) -> Result<route::Dst, Errno> {
+/// Whether a default route leads to the gateway.
+fn is_default_gateway(state: &State, gateway: Addr) -> bool {
+    let mut found = false;
+    let first = (route::TABLE_MAIN, Addr::ANY, 0);
+    state.fib.walk(first, |table, prefix, len, alias| {
+        let default = table == route::TABLE_MAIN && prefix.is_any() && len == 0;
+        found |= default && alias.gateway == gateway;
+        default && !found
+    });
+    found
+}
+
+/// Asks the mirror where it is exact, else the host. Of a route's metrics the mirror knows only whether there are
+/// any.
+fn look_up(state: &State, flow: &Flow) -> Result<(route::Dst, Metrics), Errno> {
+    let mut metrics = Metrics::default();
     if state.fib_state.exact(state.net, flow) {
-        return state.fib.route_output(flow);
-    }
-    state.fib.route_output_with(flow, |flow| {
-        let ports = state.net.sysctl().fib_multipath_hash_policy() == 1;
-        let asked = fib_notifier::Flow {
-            saddr: flow.saddr.to_u32(),
-            daddr: flow.daddr.to_u32(),
-            tos: flow.tos,
-            proto: flow.protocol,
-            oif: flow.oif as u32,
-            iif: match flow.iif {
-                0 => route::LOOPBACK_IFINDEX as u32,
-                iif => iif as u32,
-            },
-            mark: flow.mark,
-            scope: flow.scope.0,
-            uid: flow.uid,
-            hash: flow.multipath_hash(ports, state.multipath_secret),
-        };
-        match fib_notifier::lookup(state.net, &asked) {
-            Ok(route) => fib::alias(&route).ok_or(Errno::EINVAL),
-            Err(e) => Err(Errno::from_positive(e).unwrap_or(Errno::ENETUNREACH)),
+        let dst = state.fib.route_output(flow)?;
+        if dst.has_metrics {
+            metrics = ask_host(state, flow)?.metrics;
         }
-    })
+        return Ok((dst, metrics));
+    }
+    let dst = state.fib.route_output_with(flow, |flow| {
+        let found = ask_host(state, flow)?;
+        metrics = found.metrics;
+        fib::alias(&found).ok_or(Errno::EINVAL)
+    })?;
+    Ok((dst, metrics))
+}
+
+/// The host's answer.
+fn ask_host(state: &State, flow: &Flow) -> Result<fib_notifier::Route, Errno> {
+    let ports = state.net.sysctl().fib_multipath_hash_policy() == 1;
+    let asked = fib_notifier::Flow {
+        saddr: flow.saddr.to_u32(),
+        daddr: flow.daddr.to_u32(),
+        tos: flow.tos,
+        proto: flow.protocol,
+        oif: flow.oif as u32,
+        iif: match flow.iif {
+            0 => route::LOOPBACK_IFINDEX as u32,
+            iif => iif as u32,
+        },
+        mark: flow.mark,
+        scope: flow.scope.0,
+        uid: flow.uid,
+        hash: flow.multipath_hash(ports, state.multipath_secret),
+    };
+    fib_notifier::lookup(state.net, &asked)
+        .map_err(|e| Errno::from_positive(e).unwrap_or(Errno::ENETUNREACH))
 }
 
 /// The device that the host has an address on; 0 if it is not the host's.

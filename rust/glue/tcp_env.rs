@@ -51,6 +51,7 @@ use crate::{
             Shutdown, //
         },
         errno::Errno,
+        ip::route::metrics::Metrics,
         tcp::{
             Pacing,
             State,
@@ -197,6 +198,13 @@ impl Env for TcpEnv<'_> {
 
     fn adv_mtu(&mut self) -> Option<u32> {
         Some(self.route().ok()?.1.adv_mtu())
+    }
+
+    #[inline]
+    fn metrics(&self) -> Metrics {
+        self.route
+            .as_ref()
+            .map_or(Metrics::default(), Route::metrics)
     }
 
     #[inline]

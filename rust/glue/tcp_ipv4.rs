@@ -44,12 +44,12 @@ use crate::{
     stack::{
         counters::Counter,
         drop_reason::DropReason,
-        icmp::input::Quoted,
+        icmp::input::{
+            Quoted,
+            Redirect, //
+        },
         ip::{
-            output::{
-                Xmit,
-                DEFAULT_TTL, //
-            },
+            output::Xmit,
             route::{
                 Flow,
                 LOOPBACK_IFINDEX, //
@@ -65,7 +65,10 @@ use crate::{
         },
         wire::{
             checksum,
-            ipv4::Protocol, //
+            ipv4::{
+                Addr,
+                Protocol, //
+            },
         },
     },
 };
@@ -76,7 +79,8 @@ pub(super) struct Sender {
     oif: i32,
     mark: u32,
     tos: u8,
-    ttl: u8,
+    /// `None` for the route's.
+    ttl: Option<u8>,
 }
 
 impl Sender {
@@ -86,20 +90,17 @@ impl Sender {
             oif: so.bound_dev_if(),
             mark: so.mark(),
             tos: so.tos(),
-            ttl: inet_sock::ttl(so),
+            ttl: u8::try_from(so.uc_ttl()).ok(),
         }
     }
 
     /// As nobody's.
-    pub(super) fn none(state: &State) -> Sender {
+    pub(super) fn none() -> Sender {
         Sender {
             oif: 0,
             mark: 0,
             tos: 0,
-            ttl: match state.net.sysctl().ip_default_ttl() {
-                0 => DEFAULT_TTL,
-                n => n,
-            },
+            ttl: None,
         }
     }
 
@@ -136,7 +137,7 @@ pub(super) fn send_by(state: &State, sender: &Sender, route: &Route, id: &FourTu
         daddr: id.daddr,
         protocol: Protocol::TCP,
         tos: sender.tos,
-        ttl: sender.ttl,
+        ttl: sender.ttl.unwrap_or_else(|| route.hoplimit(state.net)),
         dont_fragment: !route.mtu_locked(),
         id: 0,
     };
@@ -354,10 +355,28 @@ fn reset(state: &State, header: &Header, skb: Skb, seg: &tcp::Segment) {
     if state.mode() == Mode::Replace {
         if let Some(rst) = tcp::send_reset(seg, id) {
             state.counts.event(Counter::OutRsts);
-            send(state, &Sender::none(state), &id, rst);
+            send(state, &Sender::none(), &id, rst);
         }
     }
     state.counts.drop(skb, DropReason::NoSocket);
+}
+
+/// The router `old` knows a better gateway for a segment of ours. Softirq.
+///
+/// Mirrors [`tcp_v4_err`, `do_redirect`](srctree/net/ipv4/tcp_ipv4.c)
+pub(super) fn redirect(state: &State, redirect: &Redirect, old: Addr, found: Found<Tcp>) {
+    let Found::Sock(so) = found else {
+        return;
+    };
+    let mut lock = BhLock::new(&so);
+    let Some(mut l) = lock.unowned() else {
+        return state.counts.event(Counter::LockDroppedIcmps);
+    };
+    let seq = SeqNum::new(redirect.seq);
+    match glue_tcp::enter(&mut l, |tp, env| tp.check_quoted(env, seq)) {
+        Ok(()) => datagram::redirect(state, redirect, old, &so),
+        Err(reason) => state.counts.dropped(reason),
+    }
 }
 
 /// An ICMP message about a segment of ours. Softirq.

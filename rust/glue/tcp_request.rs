@@ -312,11 +312,16 @@ fn config<'a>(
         let tp = &template.tp;
         (tp.user_mss(), tp.window_clamp(), tp.defer_accept())
     };
+    let metrics = route.metrics();
     ListenConfig {
         sysctl: state.net.sysctl(),
         rcvbuf: so.rcvbuf(),
         rcvbuf_locked: so.rcvbuf_locked(),
-        window_clamp,
+        window_clamp: match window_clamp {
+            0 => metrics.window,
+            n => n,
+        },
+        init_rwnd: metrics.initrwnd,
         mtu: route.adv_mtu(),
         user_mss,
         defer_accept,

@@ -179,7 +179,7 @@ pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -
         .lock()
         .tw
         .rcv(seg, id, state.net.sysctl(), inet_sock::now());
-    let sender = Sender::none(state);
+    let sender = Sender::none();
     match action {
         TwAction::Drop(reason) => return Verdict::Drop(reason),
         TwAction::Ack(skb) | TwAction::Fin(skb) => {

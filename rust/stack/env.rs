@@ -11,6 +11,7 @@
 
 use super::counters::Counter;
 use super::errno::Errno;
+use super::ip::route::metrics::Metrics;
 use super::tcp::{Pacing, State, TimeWait};
 use super::time::{Duration, Instant};
 use crate::platform::{Fault, MsgIter, SkBuff, Skb, Sysctl};
@@ -59,6 +60,11 @@ pub trait Env {
     /// The MTU that the peer is told of in the MSS option, in bytes: this side's own, whatever was learned
     /// of the path (RFC 9293, 3.7.1). `None` when there is no route.
     fn adv_mtu(&mut self) -> Option<u32>;
+
+    /// What the route to the peer says beside its MTU, as it was last looked up; nothing without a route.
+    fn metrics(&self) -> Metrics {
+        Metrics::default()
+    }
 
     /// Who paces this socket's packets.
     fn pacing(&self) -> Pacing;

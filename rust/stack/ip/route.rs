@@ -15,6 +15,8 @@
 
 pub mod exception;
 
+pub mod metrics;
+
 pub mod rule;
 
 pub mod trie;
@@ -139,6 +141,8 @@ pub struct Alias {
     pub mtu: u32,
     /// The route's MTU is the user's last word: no message from the path changes it.
     pub mtu_locked: bool,
+    /// It has other [`metrics`], which are few routes': the host is asked for them.
+    pub has_metrics: bool,
     /// The device or its link is down: the route is passed over.
     pub dead: bool,
 }
@@ -232,6 +236,8 @@ pub struct Dst {
     pub mtu: u32,
     /// Whether messages from the path leave that alone.
     pub mtu_locked: bool,
+    /// Whether the route has other [`metrics`].
+    pub has_metrics: bool,
     /// The version of the base that said so.
     pub genid: u32,
 }
@@ -258,13 +264,37 @@ impl Dst {
             scope: alias.scope,
             mtu: alias.mtu,
             mtu_locked: alias.mtu_locked,
+            has_metrics: alias.has_metrics,
             genid,
         }
     }
 }
 
-/// The routes of a prefix in the order in which they are asked.
+/// The routes of a prefix in the order in which they are asked. Prefixes share them.
 type Aliases = Arc<Array<Alias>>;
+
+/// Lists of routes that were made lately. A router has many prefixes and few next hops, so most lists are there already
+/// when they are needed: a prefix then costs nodes of the trie alone.
+#[derive(Debug, Default)]
+struct Recent([Option<Aliases>; 16]);
+
+impl Recent {
+    /// The list as one that can be shared.
+    fn share(&mut self, list: Array<Alias>) -> Result<Aliases, AllocError> {
+        let hash = list.iter().fold(0u32, |h, a| {
+            jhash_3words(a.gateway.to_u32(), a.oif as u32, u32::from(a.kind as u8), h)
+        });
+        let Some(slot) = self.0.get_mut(hash as usize % 16) else {
+            return Arc::try_new(list);
+        };
+        if let Some(known) = slot.as_ref().filter(|known| known[..] == list[..]) {
+            return Ok(known.clone());
+        }
+        let new = Arc::try_new(list)?;
+        *slot = Some(new.clone());
+        Ok(new)
+    }
+}
 
 /// A table of prefixes.
 #[derive(Clone, Debug)]
@@ -342,7 +372,7 @@ impl Table {
 pub struct Fib {
     current: Rcu<Version>,
     /// Held by writers; readers never take it.
-    writer: Lock<()>,
+    writer: Lock<Recent>,
     genid: AtomicU32,
 }
 
@@ -362,7 +392,7 @@ impl Fib {
         };
         Ok(Fib {
             current: Rcu::new(RcuBox::try_new(version)?),
-            writer: Lock::new(()),
+            writer: Lock::new(Recent::default()),
             genid: AtomicU32::new(1),
         })
     }
@@ -435,6 +465,7 @@ impl Fib {
             scope: Scope::LINK,
             mtu: 0,
             mtu_locked: false,
+            has_metrics: false,
             genid,
         };
         if flow.oif != 0 {
@@ -515,16 +546,16 @@ impl Fib {
     /// Makes a new version out of the current one, publishes it and outdates every [`Dst`].
     fn update(
         &self,
-        change: impl FnOnce(&Version) -> Result<Version, AllocError>,
+        change: impl FnOnce(&Version, &mut Recent) -> Result<Version, AllocError>,
     ) -> Result<(), AllocError> {
-        let guard = self.writer.lock();
+        let mut recent = self.writer.lock();
         let new = self.current.read(|v| match v {
-            Some(v) => change(v),
+            Some(v) => change(v, &mut recent),
             None => Err(AllocError),
         })?;
         self.current.replace(Some(RcuBox::try_new(new)?));
         self.bump();
-        drop(guard);
+        drop(recent);
         Ok(())
     }
 
@@ -537,13 +568,13 @@ impl Fib {
         len: u8,
         change: impl FnOnce(&[Alias]) -> Result<Array<Alias>, AllocError>,
     ) -> Result<(), AllocError> {
-        self.update(|v| {
+        self.update(|v, recent| {
             let trie = v.table(table).map(|t| t.trie.clone()).unwrap_or_default();
             let new = change(trie.get(prefix, len).map_or(&[][..], |a| a))?;
             let trie = if new.is_empty() {
                 trie.remove(prefix, len)?
             } else {
-                trie.insert(prefix, len, Arc::try_new(new)?)?
+                trie.insert(prefix, len, recent.share(new)?)?
             };
             v.with_table(table, trie)
         })
@@ -609,7 +640,7 @@ impl Fib {
 
     /// Makes `rules`, which are in the order of their preference, the only rules.
     pub fn set_rules(&self, rules: &[Rule]) -> Result<(), AllocError> {
-        self.update(|v| {
+        self.update(|v, _| {
             Ok(Version {
                 tables: v.tables.clone(),
                 rules: Arc::try_new(Array::try_concat(&[rules])?)?,
@@ -619,7 +650,8 @@ impl Fib {
 
     /// Forgets every route; the rules stay. Before the mirror is filled anew.
     pub fn clear(&self) -> Result<(), AllocError> {
-        self.update(|v| {
+        self.update(|v, recent| {
+            *recent = Recent::default();
             Ok(Version {
                 tables: Arc::try_new(Array::try_concat(&[])?)?,
                 rules: v.rules.clone(),

@@ -60,6 +60,7 @@ impl Sock {
         self.snd_up = self.snd_isn;
         self.write_seq = self.snd_isn;
         self.set_advmss(env.sysctl(), adv_mtu);
+        self.follow_rto_min(env.metrics());
         self.rcv_nxt = super::SeqNum::default();
         self.init_window(env);
         self.rcv_wup = self.rcv_nxt;

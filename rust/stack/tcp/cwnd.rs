@@ -30,6 +30,16 @@ use crate::stack::{
     time::Instant, //
 };
 
+/// The window that a connection begins with, in segments: the route's, or that of RFC 6928.
+///
+/// Mirrors [`tcp_init_cwnd`](srctree/net/ipv4/tcp_input.c).
+pub(super) fn initial<E: Env>(env: &E) -> u32 {
+    match env.metrics().initcwnd {
+        0 => INIT_CWND,
+        n => n,
+    }
+}
+
 impl Sock {
     /// The connection as its algorithm sees it.
     #[inline]
@@ -251,7 +261,7 @@ impl Sock {
             && now.since(self.lsndtime) > self.rto
             && env.sysctl().tcp_slow_start_after_idle() != 0
         {
-            self.cwnd_restart(now);
+            self.cwnd_restart(env);
         }
     }
 
@@ -260,10 +270,11 @@ impl Sock {
     ///
     /// Mirrors [`tcp_cwnd_restart`](srctree/net/ipv4/tcp_output.c).
     #[cold]
-    fn cwnd_restart(&mut self, now: Instant) {
+    fn cwnd_restart<E: Env>(&mut self, env: &E) {
+        let now = env.now();
         self.ca_event(now, Event::CwndRestart);
         self.snd_ssthresh = self.current_ssthresh();
-        let restart = INIT_CWND.min(self.snd_cwnd);
+        let restart = initial(env).min(self.snd_cwnd);
         let idle = now.since(self.lsndtime);
         let mut cwnd = self.snd_cwnd;
         let mut left = idle.minus(self.rto);

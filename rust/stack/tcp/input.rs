@@ -259,7 +259,7 @@ impl Sock {
         self.snd_cwnd = if self.stats.total_retrans > 1 && self.undo_marker.is_some() {
             1
         } else {
-            super::INIT_CWND
+            super::cwnd::initial(env)
         };
         self.ack.lrcvtime = now;
         self.lsndtime = now;
@@ -470,6 +470,23 @@ impl Sock {
         seq.between(self.snd_una, self.snd_nxt)
     }
 
+    /// Whether a segment that began at `quoted_seq` may be on its way, so that an ICMP message that quotes it
+    /// can be true (RFC 5927, 4.1).
+    pub fn check_quoted<E: Env>(
+        &self,
+        env: &mut E,
+        quoted_seq: super::SeqNum,
+    ) -> Result<(), DropReason> {
+        if self.state == State::Close || self.state == State::Listen {
+            return Err(DropReason::TcpClose);
+        }
+        if !self.is_in_flight(quoted_seq) {
+            env.count(Counter::OutOfWindowIcmps);
+            return Err(DropReason::TcpInvalidSequence);
+        }
+        Ok(())
+    }
+
     /// An ICMP message quoted a segment of ours that began at `quoted_seq`.
     ///
     /// RFC 5927: believed only if that segment is in flight. RFC 5461: a hard error ends only a
@@ -480,13 +497,7 @@ impl Sock {
         quoted_seq: super::SeqNum,
         error: IcmpError,
     ) -> Result<(), DropReason> {
-        if self.state == State::Close || self.state == State::Listen {
-            return Err(DropReason::TcpClose);
-        }
-        if !self.is_in_flight(quoted_seq) {
-            env.count(Counter::OutOfWindowIcmps);
-            return Err(DropReason::TcpInvalidSequence);
-        }
+        self.check_quoted(env, quoted_seq)?;
         if error.hard && matches!(self.state, State::SynSent | State::SynRecv) {
             self.fail(env, error.errno);
         } else if env.wants_errors() {

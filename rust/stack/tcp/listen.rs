@@ -37,8 +37,10 @@ pub struct ListenConfig<'a> {
     pub rcvbuf: u32,
     /// The user fixed it.
     pub rcvbuf_locked: bool,
-    /// TCP_WINDOW_CLAMP; 0 if not set.
+    /// TCP_WINDOW_CLAMP, or the route's; 0 if not set.
     pub window_clamp: u32,
+    /// The window that the route wants to begin with, in segments; 0 if it does not say.
+    pub init_rwnd: u32,
     /// The MTU that the announced MSS is made of: the route's or the device's, in bytes.
     pub mtu: u32,
     /// TCP_MAXSEG; 0 if not set.
@@ -169,6 +171,7 @@ pub fn conn_request(
         window_clamp: if locked { space } else { cfg.window_clamp },
         wscale_ok,
         rmem_max: rmem_max.max(cfg.sysctl.rmem_max()),
+        init_rwnd: cfg.init_rwnd,
     });
     Request {
         id,
@@ -437,6 +440,8 @@ impl Sock {
         self.ca_setsockopt = parent.ca_setsockopt;
         self.ack.lrcvtime = now;
         self.init_mss(env);
+        // The route is known by now.
+        self.follow_rto_min(env.metrics());
         if req.num_timeout == 0 && req.sent_at != 0 {
             // Karn: a SYN-ACK sent twice gives no sample.
             let us = (now.as_micros() as u32).wrapping_sub(req.sent_at);

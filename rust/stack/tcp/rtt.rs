@@ -8,6 +8,7 @@
 use super::sock::Sock;
 use crate::stack::{
     env::Env,
+    ip::route::metrics::Metrics,
     time::{Duration, Instant}, //
 };
 
@@ -79,6 +80,15 @@ impl MinRtt {
 }
 
 impl Sock {
+    /// The route's shortest retransmission timeout, if it has one, goes before the user's.
+    ///
+    /// Mirrors [`tcp_rto_min`](srctree/net/ipv4/tcp_input.c).
+    pub(super) fn follow_rto_min(&mut self, metrics: Metrics) {
+        if !metrics.rto_min.is_zero() {
+            self.rto_min = metrics.rto_min;
+        }
+    }
+
     /// Takes a sample for the shortest round trip. One whose acknowledgement may have been put off counts
     /// only if it is shorter.
     ///

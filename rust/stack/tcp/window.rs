@@ -51,6 +51,8 @@ pub(super) struct Offer {
     pub(super) wscale_ok: bool,
     /// The largest size of a receive buffer (`tcp_rmem[2]`, `rmem_max`), in bytes.
     pub(super) rmem_max: u32,
+    /// The window that the route wants to begin with, in segments; 0 if it does not say.
+    pub(super) init_rwnd: u32,
 }
 
 /// The window of a SYN or SYN-ACK, a multiple of the MSS if it can be, and the scale that lets a 16-bit field
@@ -74,6 +76,10 @@ pub(super) fn select_initial(o: &Offer) -> Initial {
     } else {
         0
     };
+    // The scale is for what the window may become.
+    if o.init_rwnd != 0 {
+        rcv_wnd = rcv_wnd.min(o.init_rwnd.saturating_mul(o.mss));
+    }
     Initial {
         rcv_wnd,
         window_clamp: clamp.min(65_535 << rcv_wscale),
@@ -142,6 +148,10 @@ impl Sock {
     /// Mirrors [`tcp_connect_init`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn init_window<E: Env>(&mut self, env: &E) {
         let space = self.full_space(env).max(0) as u32;
+        let metrics = env.metrics();
+        if self.window_clamp == 0 {
+            self.window_clamp = metrics.window;
+        }
         if env.rcvbuf_locked() && (self.window_clamp > space || self.window_clamp == 0) {
             self.window_clamp = space;
         }
@@ -151,6 +161,7 @@ impl Sock {
             window_clamp: self.window_clamp,
             wscale_ok: self.wscale_ok,
             rmem_max: tcp_rmem_max(env).max(env.sysctl().rmem_max()),
+            init_rwnd: metrics.initrwnd,
         });
         self.rcv_wnd = initial.rcv_wnd;
         self.window_clamp = initial.window_clamp;

@@ -338,6 +338,7 @@ impl FakeHost {
             rcvbuf: world.rcvbuf,
             rcvbuf_locked: false,
             window_clamp: 0,
+            init_rwnd: 0,
             mtu: self.mtu,
             user_mss: 0,
             defer_accept: 0,

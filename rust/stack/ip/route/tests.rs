@@ -24,6 +24,7 @@ const ROUTE: Alias = Alias {
     prefsrc: Addr::ANY,
     mtu: 0,
     mtu_locked: false,
+    has_metrics: false,
     dead: false,
 };
 
@@ -536,4 +537,28 @@ proptest! {
             prop_assert_eq!(fib.lookup(&flow).ok().map(|d| d.oif), want);
         }
     }
+}
+
+#[test]
+fn replace__prefixes_by_one_next_hop_share_their_routes() {
+    let fib = Fib::try_new().unwrap();
+    let by = |gateway: u32| Alias {
+        gateway: Addr::from_u32(gateway),
+        ..ROUTE
+    };
+    for n in 0..100u32 {
+        let prefix = Addr::from_u32(0x0a00_0000 + (n << 8));
+        fib.replace(TABLE_MAIN, prefix, 24, by(1 + n % 2)).unwrap();
+    }
+    let mut lists: Vec<*const Alias> = Vec::new();
+    fib.walk((0, Addr::ANY, 0), |_, prefix, _, alias| {
+        let n = (prefix.to_u32() >> 8) & 0xff;
+        assert_eq!(alias.gateway, Addr::from_u32(1 + n % 2));
+        lists.push(alias);
+        true
+    });
+    assert_eq!(lists.len(), 100);
+    lists.sort();
+    lists.dedup();
+    assert_eq!(lists.len(), 2);
 }

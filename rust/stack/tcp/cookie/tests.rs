@@ -15,6 +15,7 @@ fn cfg(sysctl: &Sysctl) -> ListenConfig<'_> {
         rcvbuf: 131_072,
         rcvbuf_locked: false,
         window_clamp: 0,
+        init_rwnd: 0,
         mtu: 9000,
         user_mss: 0,
         defer_accept: 0,

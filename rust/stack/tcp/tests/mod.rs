@@ -248,6 +248,7 @@ impl Pair {
                     rcvbuf: self.b.world.rcvbuf,
                     rcvbuf_locked: false,
                     window_clamp: 0,
+                    init_rwnd: 0,
                     mtu: self.b.world.mtu,
                     user_mss: 0,
                     defer_accept: 0,

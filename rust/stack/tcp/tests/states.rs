@@ -504,6 +504,7 @@ fn request() -> (listen::Request, Instant) {
         rcvbuf: 131_072,
         rcvbuf_locked: false,
         window_clamp: 0,
+        init_rwnd: 0,
         mtu: 1500,
         user_mss: 0,
         defer_accept: 0,
