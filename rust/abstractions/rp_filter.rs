@@ -21,7 +21,7 @@ pub(crate) enum Spoofed {
 
 impl NetDevice {
     /// A setting `net.ipv4.conf.DEV.*`, and the same of `all`; zeroes where IPv4 is off. Under RCU.
-    fn devconf(&self, which: u32) -> (i32, i32) {
+    pub(super) fn devconf(&self, which: u32) -> (i32, i32) {
         // SAFETY: Alive by the type invariant; `ip_ptr` is published by RCU, the namespace has the settings for
         // all as long as it lives. They are numbered from 1 on, and read without a lock by C, too.
         unsafe {

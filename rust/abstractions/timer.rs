@@ -121,6 +121,21 @@ unsafe extern "C" fn release<T: Expire>(head: *mut bindings::callback_head) {
     drop(unsafe { KBox::from_raw(head.byte_sub(offset_of!(Node<T>, rcu)).cast::<Node<T>>()) });
 }
 
+/// Milliseconds since midnight, Universal Time.
+///
+/// Mirrors [`inet_current_timestamp`](srctree/net/ipv4/af_inet.c)
+pub(crate) fn ms_of_day() -> u32 {
+    let mut ts = bindings::timespec64 {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: The structure is ours.
+    unsafe { bindings::ktime_get_real_ts64(&mut ts) };
+    let seconds = ts.tv_sec.rem_euclid(86_400);
+    let ms = ts.tv_nsec as i64 / 1_000_000;
+    seconds.wrapping_mul(1000).wrapping_add(ms) as u32
+}
+
 /// The time now, on the clock that the stack is handed.
 #[inline]
 pub(crate) fn now() -> Instant {

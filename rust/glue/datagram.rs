@@ -47,7 +47,10 @@ use crate::{
         counters::Counter,
         drop_reason::DropReason,
         errno::Errno,
-        icmp::input::Quoted,
+        icmp::input::{
+            Quoted,
+            Redirect, //
+        },
         ip::{
             output::Xmit,
             route::{
@@ -286,6 +289,17 @@ pub(super) fn update_pmtu(state: &State, quoted: &Quoted, so: &Sk) {
     flow.saddr = quoted.id.saddr;
     if let Ok(route) = Route::output(state, &flow) {
         route.update_pmtu(state, quoted.mtu.into());
+    }
+}
+
+/// The router `old` knows a better gateway for a quoted packet of the socket's.
+///
+/// Mirrors [`ipv4_sk_redirect`](srctree/net/ipv4/route.c)
+pub(super) fn redirect(state: &State, redirect: &Redirect, old: Addr, so: &Sk) {
+    let mut flow = inet_sock::flow(so, redirect.id.daddr);
+    flow.saddr = redirect.id.saddr;
+    if let Ok(route) = Route::output(state, &flow) {
+        route.redirect(state, old, redirect.gateway);
     }
 }
 

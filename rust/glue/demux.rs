@@ -7,6 +7,7 @@
 //! so that nothing is looked up twice.
 
 use super::{
+    datagram,
     inet_sock,
     net::State,
     tcp::Tcp,
@@ -26,7 +27,10 @@ use crate::{
     },
     stack::{
         drop_reason::DropReason,
-        icmp::input::Quoted,
+        icmp::input::{
+            Quoted,
+            Redirect, //
+        },
         ip::Header,
         socket::FourTuple,
         udp::lookup::{
@@ -234,6 +238,23 @@ pub(crate) fn icmp_error(
         Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found, message),
         Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so, message),
         // A listener has sent nothing.
+        Some(Taker::Listener(_)) | None => (),
+    }
+}
+
+/// The router `old` knows a better gateway for a packet that may be ours. Softirq.
+pub(crate) fn redirect(state: &State, redirect: &Redirect, old: Addr, ifindex: u32) {
+    let key = Key {
+        protocol: redirect.protocol,
+        saddr: redirect.id.daddr,
+        daddr: redirect.id.saddr,
+        sport: redirect.id.dport,
+        dport: redirect.id.sport,
+        ifindex,
+    };
+    match any(state, &key).map(|f| f.taker) {
+        Some(Taker::Tcp(found)) => tcp_ipv4::redirect(state, redirect, old, found),
+        Some(Taker::Udp(so)) => datagram::redirect(state, redirect, old, &so),
         Some(Taker::Listener(_)) | None => (),
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! Mirrors [`ip_forward`](srctree/net/ipv4/ip_forward.c)
 
-use super::ip_input::send_error;
+use super::ip_input::{
+    send_error,
+    spec_dst, //
+};
 use super::net::State;
 use super::route::Route;
 use super::tx;
@@ -13,8 +16,10 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
+use crate::abstractions::rcu;
 use crate::abstractions::skb_meta::PACKET_HOST;
 use crate::abstractions::skbuff::Skb;
+use crate::abstractions::timer;
 use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
@@ -22,14 +27,21 @@ use crate::stack::ip::forward::{
     self,
     Refused, //
 };
+use crate::stack::ip::options;
 use crate::stack::ip::route::{
     Flow,
-    Kind, //
+    Kind,
+    LOOPBACK_IFINDEX, //
 };
 use crate::stack::ip::Header;
 use crate::stack::wire::icmp::{
+    redirect,
     unreach,
     Type, //
+};
+use crate::stack::wire::ipv4::{
+    Addr,
+    HEADER_LEN, //
 };
 use core::ptr::null_mut;
 
@@ -85,18 +97,61 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
         }
         return state.counts.drop(skb, refused.reason());
     }
-    let walked = NetDevice::with(state.net, route.oif(), |out| {
-        let at = Place {
-            net: state.net,
-            point: Point::Forward,
-            input: Some(dev),
-            output: Some(out),
-            sk: null_mut(),
-        };
-        nf_hook::walk(skb, &at)
-    });
-    if let Some(skb) = walked.flatten() {
+    if usize::from(header.header_len) > HEADER_LEN {
+        if let Err(reason) = forward_options(state, &flow, &route, header, &mut skb) {
+            return state.counts.drop(skb, reason);
+        }
+    }
+    if route.is_detour(state, dev, header.saddr) && state.icmp_allow_redirect(header.saddr) {
+        let rest = route.next_hop().octets();
+        send_error(
+            state,
+            &mut skb,
+            header,
+            Type::REDIRECT,
+            redirect::HOST,
+            rest,
+        );
+    }
+    let rcu = rcu::read_lock();
+    // Filters look at the packet's route, and what a program had in its queue goes on by it.
+    route.dst.attach(&mut skb, &rcu);
+    let at = Place {
+        net: state.net,
+        point: Point::Forward,
+        input: Some(dev),
+        output: Some(route.dst.dev(&rcu)),
+        sk: null_mut(),
+    };
+    // Nobody waits for an answer.
+    if let Ok(Some(skb)) = nf_hook::walk_under(skb, &at, &rcu) {
         state.counts.event(Counter::IpForwDatagrams);
         tx::forward_output(state, &route, skb);
     }
+}
+
+/// Writes this host, by the address that it has on the way out, into the options that ask for it.
+///
+/// Mirrors [`ip_forward_options`](srctree/net/ipv4/ip_options.c), [`ip_rt_get_source`](srctree/net/ipv4/route.c)
+#[cold]
+fn forward_options(
+    state: &State,
+    flow: &Flow,
+    route: &Route,
+    header: &Header,
+    skb: &mut Skb,
+) -> Result<(), DropReason> {
+    let own = Flow {
+        saddr: Addr::ANY,
+        oif: route.oif() as i32,
+        iif: LOOPBACK_IFINDEX,
+        ..*flow
+    };
+    let with = options::Stamp {
+        out: Route::output(state, &own).map_or(Addr::ANY, |r| r.saddr()),
+        here: spec_dst(state, header.saddr),
+        time: timer::ms_of_day(),
+    };
+    let ours = |a| state.addr_type(a) != Kind::Unicast;
+    options::record_in(skb, header.header_len, &with, ours)
 }

@@ -34,6 +34,7 @@ use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::icmp;
 use crate::stack::icmp::input::Quoted;
+use crate::stack::ip::options;
 use crate::stack::ip::output::Xmit;
 use crate::stack::ip::route::{
     Flow,
@@ -185,6 +186,34 @@ fn local_deliver(state: &State, ifindex: u32, header: &Header, skb: Skb) {
     }
 }
 
+/// Writes this host into the options of a packet that has arrived, if they ask for that.
+#[cold]
+fn record(state: &State, header: &Header, skb: &mut Skb) -> Result<(), DropReason> {
+    let here = match state.addr_type(header.daddr) {
+        Kind::Local => header.daddr,
+        _ => spec_dst(state, header.saddr),
+    };
+    let with = options::Stamp {
+        out: here,
+        here,
+        time: timer::ms_of_day(),
+    };
+    let ours = |a| state.addr_type(a) != Kind::Unicast;
+    options::record_in(skb, header.header_len, &with, ours)
+}
+
+/// This host's address to somebody who has sent it something.
+///
+/// Mirrors [`fib_compute_spec_dst`](srctree/net/ipv4/fib_frontend.c)
+pub(super) fn spec_dst(state: &State, saddr: Addr) -> Addr {
+    let back = Flow {
+        daddr: saddr,
+        iif: crate::stack::ip::route::LOOPBACK_IFINDEX,
+        ..Flow::default()
+    };
+    Route::output(state, &back).map_or(Addr::ANY, |r| r.saddr())
+}
+
 /// Whose is it? Mirrors [`ip_protocol_deliver_rcu`](srctree/net/ipv4/ip_input.c)
 pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
     let header = match header(&mut skb) {
@@ -192,6 +221,11 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
         Err(reason) => return state.counts.drop(skb, reason),
     };
     skb.nf_reset_ct();
+    if usize::from(header.header_len) > ipv4::HEADER_LEN {
+        if let Err(reason) = record(state, &header, &mut skb) {
+            return state.counts.drop(skb, reason);
+        }
+    }
     state.counts.event(Counter::IpInDelivers);
     let heard = state.has_raw() && raw::deliver(state, &header, &skb, ifindex);
     ip::input::deliver_finish(&mut skb, &header);
@@ -209,6 +243,8 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
                 None => demux::no_socket(state, &key, &header, skb),
             }
         }
+        // The host has it, too, and answers.
+        Protocol::IGMP => skb.consume(),
         _ if heard => skb.consume(),
         _ => {
             state.counts.event(Counter::IpInUnknownProtos);
@@ -228,6 +264,7 @@ pub(super) fn icmp_error_owner(state: &State, bytes: &[u8], ifindex: u32) -> boo
     };
     let errors = [
         Type::DEST_UNREACH,
+        Type::REDIRECT,
         Type::TIME_EXCEEDED,
         Type::PARAMETER_PROB,
     ];
@@ -273,12 +310,20 @@ pub(super) fn icmp_rcv(state: &State, header: &Header, ifindex: u32, mut skb: Sk
             demux::icmp_error(state, &quoted, ifindex, Some(&mut skb));
             skb.consume();
         }
+        Ok(icmp::input::Message::Redirect(redirect)) => {
+            demux::redirect(state, &redirect, header.saddr, ifindex);
+            skb.consume();
+        }
         Ok(icmp::input::Message::Echo)
             if state.mode() == Mode::Replace && sysctl.icmp_echo_ignore_all() == 0 =>
         {
             if let Some(reply) = icmp::output::echo_reply(&mut skb) {
                 state.counts.event(Counter::IcmpOutEchoReps);
-                reply_with(state, header, reply, false);
+                let mut records = [0; options::MAX_LEN];
+                let asked = skb.network_header();
+                let asked = asked.get(ipv4::HEADER_LEN..usize::from(header.header_len));
+                let n = options::echo(asked.unwrap_or(&[]), &mut records);
+                reply_with(state, header, reply, false, records.get_mut(..n));
             }
             skb.consume();
         }
@@ -317,14 +362,23 @@ pub(super) fn send_error(
     if let Some(message) = icmp::output::error(skb, kind, code, rest) {
         state.counts.event(match kind {
             Type::TIME_EXCEEDED => Counter::IcmpOutTimeExcds,
+            Type::REDIRECT => Counter::IcmpOutRedirects,
             _ => Counter::IcmpOutDestUnreachs,
         });
-        reply_with(state, header, message, true);
+        reply_with(state, header, message, true, None);
     }
 }
 
-/// Sends an ICMP message back to where `header` came from.
-fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
+/// Sends an ICMP message back to where `header` came from, with options in which this host is to be recorded.
+///
+/// Mirrors [`icmp_push_reply`](srctree/net/ipv4/icmp.c)
+fn reply_with(
+    state: &State,
+    header: &Header,
+    mut skb: Skb,
+    is_error: bool,
+    records: Option<&mut [u8]>,
+) {
     // About a packet that was not for this host: from the address of the device that the answer leaves by.
     let saddr = match state.addr_type(header.daddr) {
         Kind::Local => header.daddr,
@@ -348,29 +402,42 @@ fn reply_with(state: &State, header: &Header, skb: Skb, is_error: bool) {
             true => icmp::output::error_tos(header.tos),
             false => header.tos & 0x1e,
         },
-        ttl: ip::output::DEFAULT_TTL,
+        ttl: route.hoplimit(state.net),
         dont_fragment: false,
         id: 0,
     };
     x.id = state.idents.select(&x, 1);
-    let _ = tx::queue_xmit(
-        state,
-        &route,
-        skb,
-        &x,
-        route.mtu(),
-        null_mut(),
-        timer::now(),
-    );
+    let (mtu, now) = (route.mtu(), timer::now());
+    let _ = match records.filter(|o| !o.is_empty()) {
+        None => tx::queue_xmit(state, &route, skb, &x, mtu, null_mut(), now),
+        Some(asked) => {
+            let ours = |a| state.addr_type(a) != Kind::Unicast;
+            let with = options::Stamp {
+                out: x.saddr,
+                here: x.saddr,
+                time: timer::ms_of_day(),
+            };
+            options::record(asked, &with, ours);
+            match ip::output::queue_xmit_options(&mut skb, &x, asked) {
+                Ok(()) => tx::local_out(state, &route, skb, mtu, null_mut(), now),
+                Err(reason) => return state.counts.drop(skb, reason),
+            }
+        }
+    };
 }
 
-/// The next hop of a packet of ours, whose data begin with the IP header, does not answer: who sent it is told
-/// as by a message of this host's to itself.
+/// The next hop of a packet, whose data begin with the IP header, does not answer: who sent it is told, and if that is
+/// this host, as by a message of this host's to itself.
 ///
 /// Mirrors [`ipv4_link_failure`](srctree/net/ipv4/route.c)
 #[cold]
-pub(super) fn link_failure(state: &State, skb: &Skb) {
+pub(super) fn link_failure(state: &State, skb: &mut Skb) {
     let (kind, code) = (Type::DEST_UNREACH, unreach::HOST);
+    if let Ok(header) = ip::input::checked(skb) {
+        if state.addr_type(header.saddr) != Kind::Local {
+            return send_error(state, skb, &header, kind, code, [0; 4]);
+        }
+    }
     let Some(quoted) = quote(skb.linear(), kind, code) else {
         return;
     };

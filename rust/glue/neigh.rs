@@ -145,6 +145,20 @@ pub(super) fn lookup(state: &State, dev: &NetDevice, addr: Addr) -> Option<Arc<N
     }
 }
 
+/// Whether the address of the neighbour `addr` behind `dev` is known. If not, it is asked for.
+pub(super) fn is_resolved(state: &State, dev: &NetDevice, addr: Addr) -> bool {
+    let Some(n) = lookup(state, dev, addr) else {
+        return false;
+    };
+    if n.addr().is_some() {
+        return true;
+    }
+    let now = timer::now();
+    let effects = n.resolve(PARAMS, now);
+    apply(state, &n, effects, now);
+    false
+}
+
 /// Sends a packet, whose data begin with the IP header, to a neighbour; it waits if the address is not
 /// known yet. Errors: those of the device's queue.
 #[inline]
@@ -228,9 +242,9 @@ fn apply(state: &State, n: &Neigh, mut effects: Effects, now: Instant) {
 /// Mirrors [`arp_error_report`](srctree/net/ipv4/arp.c)
 #[cold]
 fn purge(state: &State, mut packets: SkbQueue, reason: DropReason) {
-    while let Some(skb) = packets.pop_front() {
+    while let Some(mut skb) = packets.pop_front() {
         if reason == DropReason::NeighFailed {
-            ip_input::link_failure(state, &skb);
+            ip_input::link_failure(state, &mut skb);
         }
         state.counts.drop(skb, reason);
     }

@@ -347,6 +347,11 @@ impl State {
         }
     }
 
+    /// Whether `peer`, which has sent a packet the wrong way, may be told so now.
+    pub(crate) fn icmp_allow_redirect(&self, peer: Addr) -> bool {
+        self.icmp.allow_redirect(peer, timer::now())
+    }
+
     /// Registers the early claim on a device. Process context; sleeps.
     fn add_ingress(&self, dev: &NetDevice) -> Result {
         let hook = nf_hook::Registration::ingress::<rx::Ingress>(self.net, dev)?;

@@ -67,7 +67,10 @@ use crate::{
         errno::Errno,
         icmp::{
             self,
-            input::Quoted, //
+            input::{
+                Quoted,
+                Redirect, //
+            }, //
         },
         ip::{
             route::Kind,
@@ -227,6 +230,14 @@ pub(super) fn rcv(state: &State, header: &Header, skb: Skb, ifindex: u32) {
     datagram::queue_rcv(state, header, skb, &so, ifindex, HEADER_LEN as u32);
 }
 
+/// The router `old` knows a better gateway for an echo request of ours. Softirq.
+pub(super) fn redirect(state: &State, r: &Redirect, old: Addr, ifindex: u32) {
+    let ident = (r.seq >> 16) as u16;
+    if let Some(so) = lookup(state, ident, r.id.saddr, r.id.daddr, ifindex) {
+        datagram::redirect(state, r, old, &so);
+    }
+}
+
 /// An ICMP message about an echo request of ours. Softirq.
 ///
 /// Mirrors [`ping_err`](srctree/net/ipv4/ping.c)
@@ -375,7 +386,8 @@ impl SocketOps for Ping {
             return Err(EINVAL);
         }
         let flags = msg.flags();
-        if flags & (bindings::MSG_OOB | bindings::MSG_MORE) != 0 {
+        // Linux, too, waits for no more: MSG_MORE changes nothing.
+        if flags & bindings::MSG_OOB != 0 {
             return Err(EOPNOTSUPP);
         }
         let daddr = match datagram::destination(so, msg)? {

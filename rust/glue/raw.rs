@@ -7,6 +7,7 @@
 //! Mirrors [`raw.c`](srctree/net/ipv4/raw.c)
 
 use super::{
+    cork::Gathered,
     datagram,
     inet_sock::{
         self,
@@ -64,7 +65,10 @@ use crate::{
         errno::Errno,
         icmp::{
             self,
-            input::Quoted, //
+            input::{
+                Quoted,
+                Redirect, //
+            }, //
         },
         ip::{
             self,
@@ -83,6 +87,7 @@ use crate::{
     },
 };
 use core::sync::atomic::{
+    AtomicBool,
     AtomicU32,
     Ordering, //
 };
@@ -113,6 +118,23 @@ static TABLE: Table<Raw> = Table::new();
 pub(crate) struct Shared {
     /// Types of ICMP that the user does not want, a bit for each.
     filter: AtomicU32,
+    /// Whether there is a [`Cork`].
+    pending: AtomicBool,
+}
+
+/// Where a message goes, and as what.
+struct Head {
+    route: Route,
+    daddr: Addr,
+    ipc: Ipcm,
+    mark: u32,
+    priority: u32,
+}
+
+/// Messages that will be one packet, which goes where the first of them was to go.
+pub(crate) struct Cork {
+    bytes: Gathered,
+    head: Head,
 }
 
 impl Protocol for Raw {
@@ -121,7 +143,8 @@ impl Protocol for Raw {
     const PROTOCOL: u16 = bindings::IPPROTO_RAW as u16;
 
     type Shared = Shared;
-    type Private = ();
+    /// Messages that wait for more.
+    type Private = Option<KBox<Cork>>;
     type HalfOpen = Never;
     type TimeWait = Never;
 
@@ -133,7 +156,9 @@ impl Protocol for Raw {
         &TABLE
     }
 
-    fn new_private(_net: &Net) {}
+    fn new_private(_net: &Net) -> Self::Private {
+        None
+    }
 
     fn init(sk: &Sock<Self>) {
         sk.set_pmtudisc(bindings::IP_PMTUDISC_WANT as u8);
@@ -210,24 +235,20 @@ fn icmp_rcv(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
     if let Ok(icmp::input::Message::EchoReply) = found {
         return ping::rcv(state, header, message, ifindex);
     }
+    if let Ok(icmp::input::Message::Redirect(r)) = found {
+        redirect(state, &r, header.saddr, ifindex);
+    }
     if let Ok(icmp::input::Message::Error(quoted)) = found {
         let protocol = u16::from(quoted.protocol.0);
         let hash = inet_sock::bound_hash(state.net, protocol);
-        let (saddr, daddr) = (quoted.id.saddr.to_u32(), quoted.id.daddr.to_u32());
-        let wants = |sk: &Candidate<'_>| {
-            sk.net_ptr() == state.net.as_ptr()
-                && sk.num() == protocol
-                && (sk.daddr() == 0 || sk.daddr() == daddr)
-                && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == saddr)
-                && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
-        };
+        let wants = sender(state, protocol, &quoted.id, ifindex);
         let mut told = 0usize;
         if quoted.protocol == ipv4::Protocol::ICMP {
             ping::err(state, &quoted, &mut message, ifindex);
         }
         loop {
             let mut some = [const { None }; BATCH];
-            let n = TABLE.some_bound(hash, told, &mut some, wants);
+            let n = TABLE.some_bound(hash, told, &mut some, &wants);
             for so in some.iter().flatten() {
                 err(state, &quoted, so, &mut message);
             }
@@ -238,6 +259,39 @@ fn icmp_rcv(state: &State, header: &Header, skb: &Skb, ifindex: u32) {
         }
     }
     message.consume();
+}
+
+/// Whether a socket may have sent a packet of this flow that an ICMP message quotes.
+fn sender<'a>(
+    state: &'a State,
+    protocol: u16,
+    id: &FourTuple,
+    ifindex: u32,
+) -> impl Fn(&Candidate<'_>) -> bool + 'a {
+    let (saddr, daddr) = (id.saddr.to_u32(), id.daddr.to_u32());
+    move |sk| {
+        sk.net_ptr() == state.net.as_ptr()
+            && sk.num() == protocol
+            && (sk.daddr() == 0 || sk.daddr() == daddr)
+            && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == saddr)
+            && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
+    }
+}
+
+/// The router `old` knows a better gateway for a packet that a raw or a ping socket may have sent.
+#[cold]
+fn redirect(state: &State, r: &Redirect, old: Addr, ifindex: u32) {
+    if r.protocol == ipv4::Protocol::ICMP {
+        ping::redirect(state, r, old, ifindex);
+    }
+    let protocol = u16::from(r.protocol.0);
+    let hash = inet_sock::bound_hash(state.net, protocol);
+    let mut some = [const { None }; BATCH];
+    TABLE.some_bound(hash, 0, &mut some, sender(state, protocol, &r.id, ifindex));
+    // What is learned of a way holds for all who take it: those of the first batch speak for the others.
+    for so in some.iter().flatten() {
+        datagram::redirect(state, r, old, so);
+    }
 }
 
 /// An ICMP message about a packet of the socket's.
@@ -310,10 +364,105 @@ fn send_hdrinc(
     Ok(skb)
 }
 
+impl Head {
+    /// What filters and queueing disciplines see of the packet.
+    fn mark(&self, mut skb: Skb) -> Skb {
+        skb.set_mark(self.mark);
+        skb.set_priority(self.priority);
+        skb
+    }
+}
+
+/// Sends the user's bytes behind an IP header of ours.
+///
+/// Mirrors [`ip_push_pending_frames`](srctree/net/ipv4/ip_output.c)
+fn push(state: &State, so: &Sock<Raw>, head: &Head, skb: Skb) -> Result {
+    let mut skb = head.mark(skb);
+    skb.reset_transport_header();
+    let (route, ipc) = (&head.route, &head.ipc);
+    let saddr = match ipc.saddr.unwrap_or(Addr::from_u32(so.saddr())) {
+        Addr::ANY => route.saddr(),
+        a => a,
+    };
+    let id = FourTuple {
+        saddr,
+        daddr: match head.daddr {
+            Addr::ANY => saddr,
+            a => a,
+        },
+        sport: 0,
+        dport: 0,
+    };
+    let protocol = ipv4::Protocol(so.protocol() as u8);
+    let x = datagram::xmit(state, so, route, &id, protocol, ipc, skb.len())?;
+    let (now, mtu) = (inet_sock::now(), route.sock_mtu(so.pmtudisc()));
+    sent(
+        so,
+        tx::queue_xmit(state, route, skb, &x, mtu, so.as_ptr(), now),
+    )
+}
+
+/// What the user hears of it: without IP_RECVERR a full queue is the network's way of losing packets.
+fn sent(so: &Sock<Raw>, result: Result<(), Errno>) -> Result {
+    match result {
+        Err(Errno::ENOBUFS) if !so.inet_flag(bindings::INET_FLAGS_RECVERR) => Ok(()),
+        other => other.map_err(error),
+    }
+}
+
+/// Puts a message behind those that wait to be a packet, and sends them unless there is `more` to come. Where they
+/// go was said with the first.
+#[cold]
+fn gather(
+    state: &State,
+    so: &Sock<Raw>,
+    head: Head,
+    msg: &mut Msg<'_>,
+    len: usize,
+    more: bool,
+) -> Result<usize> {
+    let mut lock = UserLock::new(so);
+    let waiting = lock.private().take();
+    so.shared().pending.store(false, Ordering::Relaxed);
+    let mut cork = match waiting {
+        Some(cork) => cork,
+        None => KBox::new(
+            Cork {
+                bytes: Gathered::new(),
+                head,
+            },
+            GFP_KERNEL,
+        )?,
+    };
+    let mtu = cork.head.route.sock_mtu(so.pmtudisc());
+    let most = match inet_sock::ignores_df(so.pmtudisc().into()) {
+        true => ipv4::MAX_LEN,
+        false => mtu as usize,
+    };
+    if cork.bytes.len().saturating_add(len) > most.saturating_sub(ipv4::HEADER_LEN) {
+        let daddr = cork.head.daddr.to_u32();
+        so.local_error(Errno::EMSGSIZE.get(), daddr, so.dport(), mtu);
+        return Err(EMSGSIZE);
+    }
+    cork.bytes.append(so, msg, len)?;
+    if more {
+        *lock.private() = Some(cork);
+        so.shared().pending.store(true, Ordering::Relaxed);
+        return Ok(len);
+    }
+    let Cork { bytes, head } = KBox::into_inner(cork);
+    if let Some(skb) = bytes.join(false)? {
+        push(state, so, &head, skb)?;
+    }
+    Ok(len)
+}
+
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
         so.leave_groups();
         datagram::unhash(&so);
+        let waiting = UserLock::new(&so).private().take();
+        drop(waiting);
         crate::abstractions::sock_lock::orphan(&so);
     }
 
@@ -406,7 +555,7 @@ impl SocketOps for Raw {
             return Err(EMSGSIZE);
         }
         let flags = msg.flags();
-        if flags & (bindings::MSG_OOB | bindings::MSG_MORE) != 0 {
+        if flags & bindings::MSG_OOB != 0 {
             return Err(EOPNOTSUPP);
         }
         let daddr = match datagram::destination(so, msg)? {
@@ -425,38 +574,31 @@ impl SocketOps for Raw {
         if route.kind() == Kind::Broadcast && !so.flag(flag::BROADCAST) {
             return Err(EACCES);
         }
-        let (now, mtu) = (inet_sock::now(), route.sock_mtu(so.pmtudisc()));
-        let sent = if so.inet_flag(bindings::INET_FLAGS_HDRINCL) {
-            let mut skb = send_hdrinc(state, so, &route, daddr, msg, len)?;
-            skb.set_mark(mark);
-            skb.set_priority(priority);
-            tx::local_out(state, &route, skb, mtu, so.as_ptr(), now)
-        } else {
-            let noblock = flags & bindings::MSG_DONTWAIT != 0;
-            let mut skb = so.make_skb(&mut msg.iter(), len, noblock)?;
-            skb.reset_transport_header();
-            skb.set_mark(mark);
-            skb.set_priority(priority);
-            let saddr = match ipc.saddr.unwrap_or(Addr::from_u32(so.saddr())) {
-                Addr::ANY => route.saddr(),
-                a => a,
-            };
-            let id = FourTuple {
-                saddr,
-                daddr: if daddr.is_any() { saddr } else { daddr },
-                sport: 0,
-                dport: 0,
-            };
-            let protocol = ipv4::Protocol(so.protocol() as u8);
-            let x = datagram::xmit(state, so, &route, &id, protocol, &ipc, len)?;
-            tx::queue_xmit(state, &route, skb, &x, mtu, so.as_ptr(), now)
+        let head = Head {
+            route,
+            daddr,
+            ipc,
+            mark,
+            priority,
         };
-        match sent {
-            Ok(()) => Ok(len),
-            // Without IP_RECVERR a full queue is the network's way of losing packets.
-            Err(Errno::ENOBUFS) if !so.inet_flag(bindings::INET_FLAGS_RECVERR) => Ok(len),
-            Err(e) => Err(error(e)),
+        if so.inet_flag(bindings::INET_FLAGS_HDRINCL) {
+            let skb = send_hdrinc(state, so, &head.route, daddr, msg, len)?;
+            let (now, mtu) = (inet_sock::now(), head.route.sock_mtu(so.pmtudisc()));
+            let skb = head.mark(skb);
+            sent(
+                so,
+                tx::local_out(state, &head.route, skb, mtu, so.as_ptr(), now),
+            )?;
+            return Ok(len);
         }
+        let more = flags & bindings::MSG_MORE != 0;
+        if more || so.shared().pending.load(Ordering::Relaxed) {
+            return gather(state, so, head, msg, len, more);
+        }
+        let noblock = flags & bindings::MSG_DONTWAIT != 0;
+        let skb = so.make_skb(&mut msg.iter(), len, noblock)?;
+        push(state, so, &head, skb)?;
+        Ok(len)
     }
 
     /// Mirrors [`raw_recvmsg`](srctree/net/ipv4/raw.c)

@@ -99,6 +99,8 @@ counters! {
     IcmpInDestUnreachs = "Icmp", "InDestUnreachs";
     /// Time-exceeded messages received.
     IcmpInTimeExcds = "Icmp", "InTimeExcds";
+    /// Redirects received.
+    IcmpInRedirects = "Icmp", "InRedirects";
     /// Parameter-problem messages received.
     IcmpInParmProbs = "Icmp", "InParmProbs";
     /// Echo requests received.
@@ -107,6 +109,8 @@ counters! {
     IcmpInEchoReps = "Icmp", "InEchoReps";
     /// ICMP messages sent.
     IcmpOutMsgs = "Icmp", "OutMsgs";
+    /// Redirects sent.
+    IcmpOutRedirects = "Icmp", "OutRedirects";
     /// Destination-unreachable messages sent.
     IcmpOutDestUnreachs = "Icmp", "OutDestUnreachs";
     /// Time-exceeded messages sent.

@@ -15,6 +15,7 @@ use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::socket::FourTuple;
 use crate::stack::wire::icmp::{
+    redirect,
     unreach,
     Packet,
     Repr,
@@ -23,6 +24,7 @@ use crate::stack::wire::icmp::{
 };
 use crate::stack::wire::ipv4::{
     self,
+    Addr,
     Protocol, //
 };
 
@@ -39,6 +41,21 @@ pub enum Message {
     EchoReply,
     /// A packet of ours failed.
     Error(Quoted),
+    /// A packet of ours took a detour.
+    Redirect(Redirect),
+}
+
+/// The advice to send a flow's packets to another gateway on the same link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The transport of the quoted packet.
+    pub protocol: Protocol,
+    /// Its flow, seen from here.
+    pub id: FourTuple,
+    /// What follows the ports: TCP's sequence number.
+    pub seq: u32,
+    /// The better gateway.
+    pub gateway: Addr,
 }
 
 /// A packet of ours that an error message quotes.
@@ -132,8 +149,17 @@ fn rcv_core(
             });
             quoted(&repr, packet.payload()).map(Message::Error)
         }
-        // Source quench is dead (RFC 6633, 3); redirects are routes, which are the host's business;
-        // RFC 1122, 3.2.2: unknown types are silently discarded.
+        Type::REDIRECT if repr.code <= redirect::MAX => {
+            count(Counter::IcmpInRedirects);
+            let (_, id, seq, protocol) = flow(packet.payload())?;
+            Ok(Message::Redirect(Redirect {
+                protocol,
+                id,
+                seq: u32::from_be_bytes(seq),
+                gateway: Addr::from_octets(repr.rest),
+            }))
+        }
+        // Source quench is dead (RFC 6633, 3). RFC 1122, 3.2.2: unknown types are silently discarded.
         _ => Err(DropReason::UnhandledProto),
     }
 }
@@ -143,6 +169,22 @@ fn rcv_core(
 /// Mirrors [`icmp_unreach`, `icmp_socket_deliver`](srctree/net/ipv4/icmp.c)
 fn quoted(repr: &Repr, data: &[u8]) -> Result<Quoted, DropReason> {
     let error = err_convert(repr.kind, repr.code).ok_or(DropReason::UnhandledProto)?;
+    let (header_len, id, seq, protocol) = flow(data)?;
+    let is_frag_needed = repr.kind == Type::DEST_UNREACH && repr.code == unreach::FRAG_NEEDED;
+    Ok(Quoted {
+        error,
+        kind: repr.kind,
+        code: repr.code,
+        protocol,
+        id,
+        header_len,
+        seq: u32::from_be_bytes(seq),
+        mtu: if is_frag_needed { repr.mtu() } else { 0 },
+    })
+}
+
+/// Whose packet is quoted: the bytes of its IP header, its flow, what follows the ports, its transport.
+fn flow(data: &[u8]) -> Result<(u8, FourTuple, [u8; 4], Protocol), DropReason> {
     let inner = ipv4::Packet::new_quoted(data)?;
     let f = inner.fields();
     // RFC 1122, 3.2.2: no error is sent about a fragment other than the first, which has no ports.
@@ -153,23 +195,14 @@ fn quoted(repr: &Repr, data: &[u8]) -> Result<Quoted, DropReason> {
         .payload()
         .first_chunk::<8>()
         .ok_or(DropReason::PktTooSmall)?;
-    let [s0, s1, d0, d1, q0, q1, q2, q3] = *ports;
-    let is_frag_needed = repr.kind == Type::DEST_UNREACH && repr.code == unreach::FRAG_NEEDED;
-    Ok(Quoted {
-        error,
-        kind: repr.kind,
-        code: repr.code,
-        protocol: f.protocol(),
-        id: FourTuple {
-            saddr: f.saddr(),
-            daddr: f.daddr(),
-            sport: u16::from_be_bytes([s0, s1]),
-            dport: u16::from_be_bytes([d0, d1]),
-        },
-        header_len: f.header_len() as u8,
-        seq: u32::from_be_bytes([q0, q1, q2, q3]),
-        mtu: if is_frag_needed { repr.mtu() } else { 0 },
-    })
+    let [s0, s1, d0, d1, rest @ ..] = *ports;
+    let id = FourTuple {
+        saddr: f.saddr(),
+        daddr: f.daddr(),
+        sport: u16::from_be_bytes([s0, s1]),
+        dport: u16::from_be_bytes([d0, d1]),
+    };
+    Ok((f.header_len() as u8, id, rest, f.protocol()))
 }
 
 #[cfg(test)]
@@ -179,7 +212,6 @@ mod tests {
         Skb,
         Vec, //
     };
-    use crate::stack::wire::ipv4::Addr;
     use proptest::prelude::*;
 
     /// A message of the given type and code, quoting a TCP segment from 10.0.0.1:1000 to 10.0.0.2:80.
@@ -231,6 +263,23 @@ mod tests {
             run(&bytes),
             Ok(Message::Error(Quoted { mtu: 1400, .. }))
         ));
+    }
+
+    #[test]
+    fn rcv__redirect() {
+        for code in 0..=redirect::MAX {
+            let Ok(Message::Redirect(r)) = run(&error(Type::REDIRECT, code, [10, 0, 0, 254]))
+            else {
+                panic!("no redirect: code {code}");
+            };
+            assert_eq!(r.gateway, Addr::new(10, 0, 0, 254));
+            assert_eq!((r.id.daddr, r.id.dport), (Addr::new(10, 0, 0, 2), 80));
+            assert_eq!((r.protocol, r.seq), (Protocol::TCP, 0x0102_0304));
+        }
+        assert_eq!(
+            run(&error(Type::REDIRECT, 4, [10, 0, 0, 254])),
+            Err(DropReason::UnhandledProto)
+        );
     }
 
     #[test]
@@ -286,13 +335,7 @@ mod tests {
 
     #[test]
     fn rcv__unknown_and_obsolete_types() {
-        for kind in [
-            Type::SOURCE_QUENCH,
-            Type::REDIRECT,
-            Type::TIMESTAMP,
-            Type(42),
-            Type(255),
-        ] {
+        for kind in [Type::SOURCE_QUENCH, Type::TIMESTAMP, Type(42), Type(255)] {
             assert_eq!(
                 run(&error(kind, 0, [0; 4])),
                 Err(DropReason::UnhandledProto)

@@ -33,6 +33,14 @@ use core::sync::atomic::{
 /// To one destination, at once: so many times what a moment allows (`XRLIM_BURST_FACTOR`).
 const PEER_BURST: u64 = 6;
 
+/// So many redirects are sent to a host that does not heed them (`ip_rt_redirect_number`),
+const REDIRECTS: u64 = 9;
+/// the second that many milliseconds after the first, each next one after twice the time
+/// (`ip_rt_redirect_load`),
+const REDIRECT_LOAD: u64 = 20;
+/// and then none until it has sent nothing the wrong way for so long (`ip_rt_redirect_silence`).
+const REDIRECT_SILENCE: u64 = REDIRECT_LOAD << (REDIRECTS + 1);
+
 /// A leaky bucket in one word: the time at which it will be empty, in nanoseconds. (The ATM Forum's
 /// generic cell rate algorithm.)
 #[derive(Debug, Default)]
@@ -64,6 +72,8 @@ pub struct Limiter {
     global: Bucket,
     /// Destinations share buckets by a keyed hash: a collision makes the limit stricter, never laxer.
     peers: Array<Bucket>,
+    /// Of redirects: the last one's time in milliseconds, above four bits for their number.
+    redirects: Array<AtomicU64>,
 }
 
 impl Limiter {
@@ -75,7 +85,42 @@ impl Limiter {
             key,
             global: Bucket::default(),
             peers,
+            redirects: Array::try_from_fn_sleeping(len, |_| AtomicU64::new(0))?,
         })
+    }
+
+    /// Where in the arrays a peer is.
+    fn index(&self, peer: Addr) -> usize {
+        let hash = siphash24_u64(u64::from(peer.to_u32()), &self.key);
+        hash as usize & self.peers.len().wrapping_sub(1)
+    }
+
+    /// Whether `peer`, which has just sent a packet the wrong way, may be told so now.
+    ///
+    /// RFC 1812, 5.2.7.2: the number of redirects is limited. Mirrors
+    /// [`ip_rt_send_redirect`](srctree/net/ipv4/route.c)
+    pub fn allow_redirect(&self, peer: Addr, now: Instant) -> bool {
+        let Some(word) = self.redirects.get(self.index(peer)) else {
+            return false;
+        };
+        let now = now.as_nanos() / 1_000_000;
+        let mut told = false;
+        // Who changes the word at the same time speaks of the same peer: whichever is later holds.
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let (last, mut n) = (word >> 4, word & 0xf);
+            let since = now.saturating_sub(last);
+            if since > REDIRECT_SILENCE {
+                n = 0;
+            }
+            told = n == 0 || (n < REDIRECTS && since > (REDIRECT_LOAD << n));
+            // Beyond the last one every packet begins the time of silence anew.
+            match told {
+                true => Some((now << 4) | n.saturating_add(1)),
+                false if n >= REDIRECTS => Some((now << 4) | n),
+                false => None,
+            }
+        });
+        told
     }
 
     /// Whether one more message of the kind that is limited may go to `daddr` now; the error says which limit
@@ -104,9 +149,7 @@ impl Limiter {
             return Err(Counter::IcmpOutRateLimitGlobal);
         }
         let period = sysctl.icmp_ratelimit();
-        let hash = siphash24_u64(u64::from(daddr.to_u32()), &self.key);
-        let index = hash as usize & self.peers.len().wrapping_sub(1);
-        match self.peers.get(index) {
+        match self.peers.get(self.index(daddr)) {
             Some(b) if !b.take(now, period, period.times(PEER_BURST)) => {
                 Err(Counter::IcmpOutRateLimitHost)
             }
@@ -190,6 +233,25 @@ mod tests {
             l.allow(&sysctl, Addr::new(10, 0, 0, 1), false, 0, at(5000)),
             Err(Counter::IcmpOutRateLimitGlobal)
         );
+    }
+
+    #[test]
+    fn allow_redirect__ever_more_slowly_then_silence() {
+        let l = limiter();
+        let d = Addr::new(10, 0, 0, 1);
+        // A packet every ten milliseconds for a minute.
+        let told: Vec<u64> = (100..6100)
+            .map(|n| n * 10)
+            .filter(|ms| l.allow_redirect(d, at(*ms)))
+            .collect();
+        assert_eq!(
+            told,
+            [1000, 1050, 1140, 1310, 1640, 2290, 3580, 6150, 11_280]
+        );
+        // The last packet was at 60.99 s.
+        assert!(!l.allow_redirect(d, at(81_000)));
+        assert!(l.allow_redirect(d, at(102_000)));
+        assert!(l.allow_redirect(Addr::new(10, 0, 0, 2), at(102_000)));
     }
 
     #[test]

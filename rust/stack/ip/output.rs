@@ -75,6 +75,39 @@ pub fn queue_xmit(skb: &mut SkBuff, x: &Xmit) -> Result<(), DropReason> {
     Ok(())
 }
 
+/// The same with options, a multiple of four bytes and at most 40, of which the packet's headroom must have room, too.
+pub fn queue_xmit_options(skb: &mut SkBuff, x: &Xmit, options: &[u8]) -> Result<(), DropReason> {
+    let room = skb
+        .push(options.len())
+        .and_then(|b| b.get_mut(..options.len()))
+        .ok_or(DropReason::Nomem)?;
+    room.copy_from_slice(options);
+    queue_xmit(skb, x)?;
+    let header_len = HEADER_LEN.wrapping_add(options.len());
+    let header = skb
+        .writable(header_len)
+        .and_then(|b| b.get_mut(..header_len))
+        .ok_or(DropReason::Nomem)?;
+    if let Some(first) = header.first_mut() {
+        *first = 0x40 | (header_len >> 2) as u8;
+    }
+    send_check(header);
+    Ok(())
+}
+
+/// Makes the checksum of a header anew.
+///
+/// Mirrors [`ip_send_check`](srctree/net/ipv4/ip_output.c)
+pub fn send_check(header: &mut [u8]) {
+    if let Some(field) = header.get_mut(10..12) {
+        field.fill(0);
+    }
+    let sum = checksum::finish(checksum::partial(header, 0)).to_be_bytes();
+    if let Some(field) = header.get_mut(10..12) {
+        field.copy_from_slice(&sum);
+    }
+}
+
 /// Completes a header that a user wrote at the beginning of the packet's data: source and identification
 /// where he left them zero, length and checksum in any case. Sets the network and the transport header.
 ///
@@ -100,12 +133,8 @@ pub fn complete(skb: &mut SkBuff, saddr: Addr, id: u16) -> Result<(), DropReason
     };
     put(2, &total.to_be_bytes(), true);
     put(4, &id.to_be_bytes(), false);
-    put(10, &[0, 0], true);
     put(12, &saddr.octets(), false);
-    let sum = checksum::finish(checksum::partial(header, 0)).to_be_bytes();
-    if let Some(to) = header.get_mut(10..12) {
-        to.copy_from_slice(&sum);
-    }
+    send_check(header);
     skb.reset_network_header();
     skb.pull(header_len);
     skb.reset_transport_header();
@@ -217,6 +246,17 @@ mod tests {
             (h.saddr, h.daddr, h.id, h.ttl),
             (XMIT.saddr, XMIT.daddr, 9, 64)
         );
+    }
+
+    #[test]
+    fn queue_xmit_options__a_header_that_rcv_accepts() {
+        let mut skb = skb(64, b"payload");
+        let options = [7, 7, 4, 0, 0, 0, 0, 0];
+        queue_xmit_options(&mut skb, &XMIT, &options).unwrap();
+        let h = crate::stack::ip::rcv(&mut skb, |_| ()).unwrap();
+        assert_eq!((h.header_len, h.len), (28, 35));
+        let p = Packet::new_checked(skb.bytes()).unwrap();
+        assert_eq!((p.options(), p.payload()), (&options[..], &b"payload"[..]));
     }
 
     #[test]

@@ -268,6 +268,24 @@ impl<T> Neigh<T> {
         Output::Then(effects)
     }
 
+    /// The address will be needed: begins to ask for it where nothing is known.
+    ///
+    /// Mirrors [`neigh_event_send`](srctree/include/net/neighbour.h)
+    pub fn resolve(&self, params: &Params, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        let mut inner = self.inner.lock();
+        if self.is_dead() || !matches!(inner.state, Nud::None | Nud::Failed) {
+            return effects;
+        }
+        self.used.store(now.as_nanos(), Ordering::Relaxed);
+        self.enter(&mut inner, Nud::Incomplete, now);
+        inner.expires = Some(now.plus(params.retrans_time));
+        inner.probes = 1;
+        effects.solicit = Some(inner.solicit(self.key.addr, None));
+        effects.timer = inner.expires;
+        effects
+    }
+
     /// Time has passed.
     ///
     /// Mirrors [`neigh_timer_handler`](srctree/net/core/neighbour.c)

@@ -67,6 +67,14 @@ pub mod unreach {
     pub const MAX: u8 = 15;
 }
 
+/// Codes of [`Type::REDIRECT`].
+pub mod redirect {
+    /// For one host.
+    pub const HOST: u8 = 1;
+    /// The highest code: for a host and a type of service.
+    pub const MAX: u8 = 3;
+}
+
 /// A view of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {

@@ -20,6 +20,7 @@ use netlab::sock::Message;
 use netlab::tap::Tap;
 use netlab::tap::Way;
 use netlab::tap::ETH_P_ALL;
+use netlab::tap::ETH_P_IP;
 use netlab::Errno;
 use netlab::Sock;
 
@@ -65,6 +66,12 @@ pub const CASES: &[Case] = &[
     )
     .veth(),
     Case::one(G, "membership_errnos", group_errnos).veth(),
+    Case::two(G, "a_query_for_groups_is_answered", group_query)
+        .veth()
+        .fresh(),
+    Case::one(G, "the_filter_of_a_group_reads_back", group_filter)
+        .veth()
+        .fresh(),
 ];
 
 /// `sendmsg(2)` with a control message: level, type and data.
@@ -486,4 +493,101 @@ fn group_errnos(ctx: &Ctx) -> Result<()> {
     let unicast = [[10, 77, 0, 2], end.ip.octets()].concat();
     want_errno("no group", set(c::IP_ADD_MEMBERSHIP, &unicast), c::EINVAL)
     // The socket is closed as a member.
+}
+
+/// `struct ip_msfilter`, and `struct group_filter` of the same.
+fn group_filter(ctx: &Ctx) -> Result<()> {
+    const MCAST_EXCLUDE: u32 = 0;
+    const MCAST_INCLUDE: u32 = 1;
+    const MCAST_MSFILTER: i32 = 48;
+    let end = &ctx.lab.a;
+    let s = ctx.udp()?;
+    let sources: [[u8; 4]; 3] = [[10, 77, 0, 7], [10, 77, 0, 8], [10, 77, 0, 9]];
+    let question = |group: Ipv4Addr, room: u32| {
+        let mut q = [group.octets(), end.ip.octets(), [0; 4], room.to_ne_bytes()].concat();
+        q.resize(16 + 4 * room as usize, 0);
+        q
+    };
+    let read = |room| s.ask(c::IPPROTO_IP, c::IP_MSFILTER, &question(GROUP, room));
+    want_errno("before joining", read(3), c::EADDRNOTAVAIL)?;
+    let unicast = question([10, 77, 0, 2].into(), 1);
+    let asked = s.ask(c::IPPROTO_IP, c::IP_MSFILTER, &unicast);
+    want_errno("no group", asked, c::EINVAL)?;
+    for source in sources {
+        let one = [GROUP.octets(), end.ip.octets(), source].concat();
+        s.setsockopt(c::IPPROTO_IP, c::IP_ADD_SOURCE_MEMBERSHIP, &one)
+            .sys("IP_ADD_SOURCE_MEMBERSHIP")?;
+    }
+    let check = |room: u32, mode: u32, n: usize, listed: &[[u8; 4]]| -> Result<()> {
+        let got = read(room).sys("IP_MSFILTER")?;
+        let (head, list) = got.split_at(16);
+        check_eq!(&head[8..12], &mode.to_ne_bytes(), "the mode");
+        check_eq!(&head[12..], &(n as u32).to_ne_bytes(), "the number");
+        let mut list: Vec<_> = list.chunks(4).map(<[u8]>::to_vec).collect();
+        list.sort();
+        check_eq!(list, listed, "the sources");
+        Ok(())
+    };
+    check(5, MCAST_INCLUDE, 3, &sources)?;
+    check_eq!(
+        read(2).sys("IP_MSFILTER")?.len(),
+        24,
+        "bytes with room for two"
+    );
+    let mut q = vec![0; 144 + 128 * 3];
+    q[..4].copy_from_slice(&ifindex(ctx)?.to_ne_bytes());
+    q[8..10].copy_from_slice(&(c::AF_INET as u16).to_ne_bytes());
+    q[12..16].copy_from_slice(&GROUP.octets());
+    q[140..144].copy_from_slice(&3u32.to_ne_bytes());
+    let got = s
+        .ask(c::IPPROTO_IP, MCAST_MSFILTER, &q)
+        .sys("MCAST_MSFILTER")?;
+    check_eq!(got.len(), q.len(), "bytes of MCAST_MSFILTER");
+    check_eq!(&got[136..140], &MCAST_INCLUDE.to_ne_bytes(), "its mode");
+    let mut list: Vec<_> = got[144..].chunks(128).map(|a| a[4..8].to_vec()).collect();
+    list.sort();
+    check_eq!(list, sources, "its sources");
+    // Everybody but one.
+    let mut all = [GROUP.octets(), end.ip.octets(), MCAST_EXCLUDE.to_ne_bytes()].concat();
+    all.extend(1u32.to_ne_bytes());
+    all.extend(sources[0]);
+    s.setsockopt(c::IPPROTO_IP, c::IP_MSFILTER, &all)
+        .sys("IP_MSFILTER")?;
+    check(1, MCAST_EXCLUDE, 1, &sources[..1])
+}
+
+/// The number of A's device.
+fn ifindex(ctx: &Ctx) -> Result<u32> {
+    let text = ctx
+        .lab
+        .a
+        .ns
+        .run(&["ip", "-o", "link", "show", "dev", &ctx.lab.a.dev])?;
+    let number = text.split(':').next().unwrap_or_default();
+    Ok(number.trim().parse()?)
+}
+
+/// IGMPv2 (RFC 2236): who asks for the groups on a link hears of the one that is joined.
+fn group_query(ctx: &Ctx) -> Result<()> {
+    const QUERY: u8 = 0x11;
+    const REPORT: u8 = 0x16;
+    let (a, b) = (&ctx.lab.a, &ctx.lab.b);
+    let (s, _) = anywhere(b, ctx.server)?;
+    s.setsockopt(c::IPPROTO_IP, c::IP_ADD_MEMBERSHIP, &mreq(b))
+        .sys("IP_ADD_MEMBERSHIP")?;
+    let tap = Tap::new(a, ETH_P_ALL)?;
+    // Within a tenth of a second, whoever is in any group.
+    let mut m = vec![QUERY, 1, 0, 0, 0, 0, 0, 0];
+    let sum = netlab::frame::checksum(&[&m]);
+    m[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut p = netlab::frame::Ipv4::new(a.ip.octets(), [224, 0, 0, 1], 2);
+    (p.ttl, p.options) = (1, vec![148, 4, 0, 0]);
+    let all = [1, 0, 0x5e, 0, 0, 1];
+    let frame = netlab::frame::ethernet(all, a.mac, ETH_P_IP, &p.build(&m));
+    tap.send(&frame).sys("send(AF_PACKET)")?;
+    tap.find("a report of the group", |way, f| {
+        let (from, to, report) = f.transport(2)?;
+        let ours = way == Way::In && from == b.ip.octets() && to == GROUP.octets();
+        (ours && report.first() == Some(&REPORT)).then_some(())
+    })
 }

@@ -29,6 +29,9 @@ pub const CASES: &[Case] = &[
     Case::one(G, "connected_hears_its_peer_alone", connected).veth(),
     Case::one(G, "IP_HDRINCL_is_completed_and_sent", hdrincl).veth(),
     Case::one(G, "hears_what_UDP_hears", copies).veth(),
+    Case::one(G, "MSG_MORE_gathers_one_packet", more)
+        .veth()
+        .fresh(),
     Case::one(G, "ping_socket_of_a_group_that_may_not_EACCES", ping_group)
         .veth()
         .fresh(),
@@ -271,5 +274,54 @@ fn ping_unreachable(ctx: &Ctx) -> Result<()> {
     let told = told.map(|(_, _, d)| (d[0], d[4], d[5], d[6]));
     // EHOSTUNREACH, by ICMP: destination unreachable, host.
     check_eq!(told, Some((c::EHOSTUNREACH as u8, 2, 3, 1)), "the error");
+    Ok(())
+}
+
+fn more(ctx: &Ctx) -> Result<()> {
+    let (s, b) = (raw(ctx, c::IPPROTO_ICMP)?, &ctx.lab.b);
+    let whole = request(0x5678);
+    let (one, rest) = whole.split_at(3);
+    let (two, three) = rest.split_at(6);
+    s.sendto(one, c::MSG_MORE, b.at(0)).sys("sendto")?;
+    s.sendto(two, c::MSG_MORE, b.at(0)).sys("sendto")?;
+    s.sendto(three, 0, b.at(0)).sys("sendto")?;
+    let mut buf = [0; 3000];
+    let (n, from) = s.recvfrom(&mut buf, 0).sys("recvfrom")?;
+    check_eq!(from.ip(), &b.ip, "who answered");
+    check_eq!(&buf[28..n], &whole[8..], "what came back");
+    // Longer than the link: in fragments, if it may be cut.
+    let mut long = request(0x5679);
+    long.resize(2500, 0);
+    long[2..4].copy_from_slice(&[0, 0]);
+    let sum = checksum(&[&long]);
+    long[2..4].copy_from_slice(&sum.to_be_bytes());
+    s.sendto(&long[..1000], c::MSG_MORE, b.at(0))
+        .sys("sendto")?;
+    s.sendto(&long[1000..], 0, b.at(0)).sys("sendto")?;
+    let (n, _) = s.recvfrom(&mut buf, 0).sys("recvfrom")?;
+    check!(
+        buf[28..n] == long[8..],
+        "{n} bytes came back, or were changed"
+    );
+    s.set(c::SOL_IP, c::IP_MTU_DISCOVER, 2)
+        .sys("IP_PMTUDISC_DO")?;
+    s.sendto(&long[..1000], c::MSG_MORE, b.at(0))
+        .sys("sendto")?;
+    want_errno("what is too long", s.sendto(&long, 0, b.at(0)), c::EMSGSIZE)?;
+    // And it begins anew.
+    s.sendto(&whole, 0, b.at(0)).sys("sendto")?;
+    let (n, _) = s.recvfrom(&mut buf, 0).sys("recvfrom")?;
+    check_eq!(&buf[28..n], &whole[8..], "what came back");
+    // What waits when the socket is closed is gone with it.
+    s.sendto(one, c::MSG_MORE, b.at(0)).sys("sendto")?;
+    let ping = ctx
+        .lab
+        .a
+        .ns
+        .enter(|| Sock::new(ctx.family(), c::SOCK_DGRAM, c::IPPROTO_ICMP));
+    if let Ok(ping) = ping {
+        ping.sendto(&whole, c::MSG_MORE, b.at(0)).sys("sendto")?;
+        ping.await_events(c::POLLIN).sys("poll")?;
+    }
     Ok(())
 }

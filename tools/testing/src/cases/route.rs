@@ -14,14 +14,19 @@ use netlab::c;
 use netlab::check;
 use netlab::check_eq;
 use netlab::frame::ethernet;
+use netlab::frame::flag;
 use netlab::frame::udp;
 use netlab::frame::Ipv4;
+use netlab::frame::Segment;
 use netlab::ktap::want_errno;
 use netlab::ktap::Sysc;
 use netlab::lab::End;
+use netlab::payload;
 use netlab::tap::Tap;
+use netlab::tap::Way;
 use netlab::tap::ETH_P_ALL;
 use netlab::tap::ETH_P_IP;
+use netlab::tcpinfo::TcpInfo;
 use netlab::Sock;
 
 use crate::case::Case;
@@ -57,6 +62,16 @@ pub const CASES: &[Case] = &[
         .veth()
         .fresh(),
     Case::two(G, "sources_that_cannot_be_are_refused", sources)
+        .veth()
+        .fresh(),
+    Case::two(G, "metrics_of_a_route", metrics).veth().fresh(),
+    Case::one(G, "a_redirect_is_heeded", redirect)
+        .veth()
+        .fresh(),
+    Case::one(G, "a_redirect_of_a_connection_is_heeded", redirect_tcp)
+        .veth()
+        .fresh(),
+    Case::one(G, "a_redirect_that_may_not_be_is_not", redirect_refused)
         .veth()
         .fresh(),
 ];
@@ -273,5 +288,219 @@ fn sources(ctx: &Ctx) -> Result<()> {
     b.ns.sysctl("net/ipv4/conf/vb/rp_filter", "1")?;
     check!(!ask([10, 99, 0, 2])?, "taken by the strict filter");
     check!(ask([10, 77, 0, 1])?, "refused though it lies this way");
+    Ok(())
+}
+
+/// The first segment with SYN that `way` says, and the TTL of its packet.
+fn syn(tap: &Tap, wanted: Way) -> Result<(Segment, u8)> {
+    tap.find("a SYN", |way, f| {
+        let segment = f.tcp().filter(|s| s.has(flag::SYN))?;
+        (way == wanted).then(|| (segment, f.0[22]))
+    })
+}
+
+fn metrics(ctx: &Ctx) -> Result<()> {
+    const TCP_WINDOW_CLAMP: i32 = 10;
+    let ends = [&ctx.lab.a, &ctx.lab.b];
+    let set = |metrics: &str| -> Result<()> {
+        for end in ends {
+            let (ip, dev) = (end.ip, &end.dev);
+            end.ns.ip(&format!(
+                "route replace 10.77.0.0/24 dev {dev} proto kernel scope link src {ip} {metrics}"
+            ))?;
+        }
+        Ok(())
+    };
+    set("advmss 1000 initcwnd 3 initrwnd 4 rto_min 700ms hoplimit 77")?;
+    let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
+    let (client, server) = ctx.connected()?;
+    for (way, who) in [(Way::In, "the client"), (Way::Out, "the server")] {
+        let (s, ttl) = syn(&tap, way)?;
+        check_eq!(s.option(2), Some(&[0x03, 0xe8][..]), "the MSS of {who}");
+        check!(
+            (3900..=4000).contains(&s.window),
+            "the window of {who}: {}",
+            s.window
+        );
+        check_eq!(ttl, 77, "the TTL of {who}");
+    }
+    for (s, who) in [(&client, "the client"), (&server, "the server")] {
+        let info = TcpInfo::of(s).sys("TCP_INFO")?;
+        check_eq!(info.snd_cwnd(), Some(3), "the congestion window of {who}");
+        let rto = info.rto().unwrap_or(0);
+        check!(
+            (700_000..2_000_000).contains(&rto),
+            "RTO of {who}: {rto} µs"
+        );
+    }
+    payload::exchange(&client, &server, 1, 300_000)?;
+    set("window 20000")?;
+    let (client, server) = ctx.connected()?;
+    for (s, who) in [(&client, "the client"), (&server, "the server")] {
+        let clamp = s
+            .get(c::IPPROTO_TCP, TCP_WINDOW_CLAMP)
+            .sys("TCP_WINDOW_CLAMP")?;
+        check_eq!(clamp, 20_000, "the largest window of {who}");
+    }
+    payload::exchange(&client, &server, 2, 300_000)?;
+    // A datagram's TTL, too, unless its socket has one.
+    set("hoplimit 55")?;
+    let s = ctx.udp()?;
+    let to = ctx.lab.b.at(9);
+    let ttl = |tap: &Tap| {
+        tap.find("a datagram", |way, f| {
+            let found = f.transport(17).is_some() && way == Way::In;
+            found.then(|| f.0[22])
+        })
+    };
+    s.sendto(b"x", 0, to).sys("sendto")?;
+    check_eq!(ttl(&tap)?, 55, "the TTL");
+    s.set(c::SOL_IP, c::IP_TTL, 33).sys("IP_TTL")?;
+    s.sendto(b"x", 0, to).sys("sendto")?;
+    check_eq!(ttl(&tap)?, 33, "the TTL of who has one");
+    Ok(())
+}
+
+/// Another router on the link, which is only an address.
+const OTHER: [u8; 4] = [10, 77, 0, 3];
+const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x33];
+
+/// A's way to the far address, by B; what it sends is seen there and goes nowhere.
+struct Detour<'a> {
+    ctx: &'a Ctx,
+    tap: Tap,
+}
+
+impl<'a> Detour<'a> {
+    fn new(ctx: &'a Ctx) -> Result<Detour<'a>> {
+        ctx.lab.a.ns.ip("route add default via 10.77.0.2\n\
+             neigh replace 10.77.0.3 lladdr 02:00:00:00:00:33 dev va nud permanent")?;
+        let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
+        Ok(Detour { ctx, tap })
+    }
+
+    /// The next packet of a transport to the far address: its link-layer destination, and the packet.
+    fn next(&self, protocol: u8) -> Result<([u8; 6], Vec<u8>)> {
+        self.tap.find("a packet to the far address", |_, f| {
+            let (_, to, _) = f.transport(protocol)?;
+            let mac = f.0.get(..6)?.try_into().ok()?;
+            (to == FAR.octets()).then(|| (mac, f.0[14..].to_vec()))
+        })
+    }
+
+    /// Sends to A what the router `from` would say of `packet`.
+    fn redirect(&self, from: [u8; 4], gateway: [u8; 4], packet: &[u8]) -> Result<()> {
+        let (a, b) = (&self.ctx.lab.a, &self.ctx.lab.b);
+        let mut m = vec![5, 1, 0, 0];
+        m.extend_from_slice(&gateway);
+        m.extend_from_slice(&packet[..packet.len().min(60)]);
+        let sum = netlab::frame::checksum(&[&m]);
+        m[2..4].copy_from_slice(&sum.to_be_bytes());
+        let p = Ipv4::new(from, a.ip.octets(), 1).build(&m);
+        let frame = ethernet(a.mac, b.mac, ETH_P_IP, &p);
+        self.tap.send(&frame).sys("send(AF_PACKET)")
+    }
+
+    /// A datagram that comes to `s` from the far address: everything before it has been dealt with.
+    fn answer(&self, s: &Sock) -> Result<()> {
+        let (a, b) = (&self.ctx.lab.a, &self.ctx.lab.b);
+        let d = udp(
+            SocketAddrV4::new(FAR, 1),
+            s.local().sys("name")?,
+            b"x",
+            None,
+            None,
+        );
+        let p = Ipv4::new(FAR.octets(), a.ip.octets(), 17).build(&d);
+        let frame = ethernet(a.mac, b.mac, ETH_P_IP, &p);
+        self.tap.send(&frame).sys("send(AF_PACKET)")?;
+        s.await_events(c::POLLIN).sys("poll")?;
+        s.recv(&mut [0; 1], 0).sys("recv").map(drop)
+    }
+
+    /// Who gets the next datagram of `s`, and the packet.
+    fn gets(&self, s: &Sock) -> Result<([u8; 6], Vec<u8>)> {
+        s.send(b"x", 0).sys("send")?;
+        self.next(17)
+    }
+}
+
+fn redirect(ctx: &Ctx) -> Result<()> {
+    let way = Detour::new(ctx)?;
+    let s = ctx.udp()?;
+    s.connect(SocketAddrV4::new(FAR, 1)).sys("connect")?;
+    let (mac, packet) = way.gets(&s)?;
+    check_eq!(mac, ctx.lab.b.mac, "who gets the first");
+    way.redirect(ctx.lab.b.ip.octets(), OTHER, &packet)?;
+    way.answer(&s)?;
+    check_eq!(way.gets(&s)?.0, OTHER_MAC, "who gets the next");
+    // The new one may say so of itself.
+    let third = [10, 77, 0, 4];
+    ctx.lab
+        .a
+        .ns
+        .ip("neigh replace 10.77.0.4 lladdr 02:00:00:00:00:44 dev va nud permanent")?;
+    way.redirect(OTHER, third, &packet)?;
+    way.answer(&s)?;
+    check_eq!(way.gets(&s)?.0, [2, 0, 0, 0, 0, 0x44], "who gets the third");
+    ctx.lab.a.ns.sysctl("net/ipv4/route/flush", "1")?;
+    check_eq!(way.gets(&s)?.0, ctx.lab.b.mac, "who gets it after a flush");
+    Ok(())
+}
+
+fn redirect_tcp(ctx: &Ctx) -> Result<()> {
+    let way = Detour::new(ctx)?;
+    let s = ctx.tcp()?;
+    s.nonblocking(true).sys("FIONBIO")?;
+    let started = s.connect(SocketAddrV4::new(FAR, 1));
+    want_errno("connect", started, c::EINPROGRESS)?;
+    let (mac, syn) = way.next(6)?;
+    check_eq!(mac, ctx.lab.b.mac, "who gets the SYN");
+    // Of a segment that was never sent nobody can say anything.
+    ctx.lab
+        .a
+        .ns
+        .ip("neigh replace 10.77.0.4 lladdr 02:00:00:00:00:44 dev va nud permanent")?;
+    let mut forged = syn.clone();
+    forged[24] ^= 0x40;
+    way.redirect(ctx.lab.b.ip.octets(), [10, 77, 0, 4], &forged)?;
+    way.redirect(ctx.lab.b.ip.octets(), OTHER, &syn)?;
+    check_eq!(way.next(6)?.0, OTHER_MAC, "who gets the second SYN");
+    Ok(())
+}
+
+fn redirect_refused(ctx: &Ctx) -> Result<()> {
+    let way = Detour::new(ctx)?;
+    let a = &ctx.lab.a.ns;
+    let s = ctx.udp()?;
+    s.connect(SocketAddrV4::new(FAR, 1)).sys("connect")?;
+    let (_, packet) = way.gets(&s)?;
+    let router = ctx.lab.b.ip.octets();
+    let check = |what: &str, from, gateway: [u8; 4]| -> Result<()> {
+        way.redirect(from, gateway, &packet)?;
+        way.answer(&s)?;
+        check_eq!(way.gets(&s)?.0, ctx.lab.b.mac, "who gets it after {what}");
+        Ok(())
+    };
+    check("a stranger's word", [10, 77, 0, 9], OTHER)?;
+    check("one to a group", router, [224, 0, 0, 5])?;
+    check("one to this host", router, ctx.lab.a.ip.octets())?;
+    check("one to who does not answer", router, [10, 77, 0, 88])?;
+    for dev in ["all", "va"] {
+        a.sysctl(&format!("net/ipv4/conf/{dev}/shared_media"), "0")?;
+    }
+    check("one that leads off the link", router, [10, 99, 0, 1])?;
+    check("one to who is no default gateway", router, OTHER)?;
+    for dev in ["all", "va"] {
+        a.sysctl(&format!("net/ipv4/conf/{dev}/secure_redirects"), "0")?;
+    }
+    for dev in ["all", "va"] {
+        a.sysctl(&format!("net/ipv4/conf/{dev}/accept_redirects"), "0")?;
+    }
+    check("one that nobody wants", router, OTHER)?;
+    a.sysctl("net/ipv4/conf/va/accept_redirects", "1")?;
+    way.redirect(router, OTHER, &packet)?;
+    way.answer(&s)?;
+    check_eq!(way.gets(&s)?.0, OTHER_MAC, "who gets it when it is wanted");
     Ok(())
 }
