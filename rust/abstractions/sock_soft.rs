@@ -122,7 +122,7 @@ impl<P: Protocol> Soft<P> {
     ///
     /// # Safety
     ///
-    /// Called once for each time that it was pending.
+    /// Called once for each reference that was taken for one.
     unsafe fn take(&self) -> SockRef<P> {
         // SAFETY: The caller's promise; the socket is the one that this is a part of.
         unsafe { SockRef::from_raw(NonNull::new_unchecked(*self.sk.get())) }
@@ -153,8 +153,9 @@ impl<P: Protocol> Sock<P> {
             )
         };
         if !queued {
-            // It is pending already and has a reference: ours is not the last.
-            self.refcnt().fetch_sub(1, Ordering::Release);
+            // SAFETY: It is pending already with a reference of its own, so the one just taken is ours to drop; it
+            // may be the last by now.
+            drop(unsafe { soft.take() });
         }
     }
 }
