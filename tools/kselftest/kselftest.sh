@@ -19,6 +19,7 @@ frags() {
 	ip link set lo up
 	sysctl -q -w net.ipv4.ipfrag_high_thresh=9000000 net.ipv4.ipfrag_low_thresh=7000000 net.ipv4.ipfrag_time=1
 }
+ports() { ip link set lo up; sysctl -q -w net.ipv4.ip_local_port_range="40000 49999"; }
 one() {	# one FAMILY SETUP PROGRAM ARGUMENTS…: in a new namespace.
 	local family=$1
 	shift
@@ -30,7 +31,7 @@ one() {	# one FAMILY SETUP PROGRAM ARGUMENTS…: in a new namespace.
 	fi
 	exec timeout 200 "$@"
 }
-export -f lo lo_mtu route_mtu frags one
+export -f ports lo lo_mtu route_mtu frags one
 
 plan=()
 while IFS='|' read -r name setup arguments families; do
