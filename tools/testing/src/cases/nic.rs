@@ -282,10 +282,17 @@ fn filter(ctx: &Ctx) -> Result<()> {
         b.ns.ip(&format!("link set {} {how}", b.dev))?;
         reachable(ctx)?;
     }
-    b.ns.ip(&format!(
-        "link add link {} name other type macvlan mode bridge\nlink set other up",
+    let other = b.ns.ip(&format!(
+        "link add link {} name other type macvlan mode bridge",
         b.dev
-    ))?;
+    ));
+    match other {
+        Err(e) if format!("{e:#}").contains("Unknown device type") => {
+            return Err(skip("a kernel without macvlan"))
+        }
+        other => other?,
+    }
+    b.ns.ip("link set other up")?;
     exchange(ctx, some(ctx) / 4)
 }
 
