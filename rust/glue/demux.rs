@@ -62,6 +62,18 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// Of what the peer would answer to a packet of ours, whose flow is `id` as seen from here.
+    fn answering(protocol: Protocol, id: &FourTuple, ifindex: u32) -> Key {
+        Key {
+            protocol,
+            saddr: id.daddr,
+            daddr: id.saddr,
+            sport: id.dport,
+            dport: id.sport,
+            ifindex,
+        }
+    }
+
     /// Of a packet whose data begin with the transport header; `None` if that is cut short.
     pub(crate) fn of(header: &Header, skb: &mut Skb, ifindex: u32) -> Option<Key> {
         let [s0, s1, d0, d1] = *skb.may_pull(4)?.first_chunk::<4>()?;
@@ -226,14 +238,7 @@ pub(crate) fn icmp_error(
     ifindex: u32,
     message: Option<&mut SkBuff>,
 ) {
-    let key = Key {
-        protocol: quoted.protocol,
-        saddr: quoted.id.daddr,
-        daddr: quoted.id.saddr,
-        sport: quoted.id.dport,
-        dport: quoted.id.sport,
-        ifindex,
-    };
+    let key = Key::answering(quoted.protocol, &quoted.id, ifindex);
     match any(state, &key).map(|f| f.taker) {
         Some(Taker::Tcp(found)) => tcp_ipv4::err(state, quoted, found, message),
         Some(Taker::Udp(so)) => udp_input::err(state, quoted, &so, message),
@@ -244,14 +249,7 @@ pub(crate) fn icmp_error(
 
 /// The router `old` knows a better gateway for a packet that may be ours. Softirq.
 pub(crate) fn redirect(state: &State, redirect: &Redirect, old: Addr, ifindex: u32) {
-    let key = Key {
-        protocol: redirect.protocol,
-        saddr: redirect.id.daddr,
-        daddr: redirect.id.saddr,
-        sport: redirect.id.dport,
-        dport: redirect.id.sport,
-        ifindex,
-    };
+    let key = Key::answering(redirect.protocol, &redirect.id, ifindex);
     match any(state, &key).map(|f| f.taker) {
         Some(Taker::Tcp(found)) => tcp_ipv4::redirect(state, redirect, old, found),
         Some(Taker::Udp(so)) => datagram::redirect(state, redirect, old, &so),
