@@ -152,10 +152,10 @@ pub(crate) struct Page {
 unsafe impl Send for Page {}
 
 impl Page {
-    /// Where in its page this begins, in bytes.
+    /// Where in its page the frame begins, in bytes.
     #[inline]
     fn offset(&self) -> usize {
-        self.va.as_ptr() as usize % PAGE_SIZE
+        (self.va.as_ptr() as usize % PAGE_SIZE).wrapping_add(HEADROOM)
     }
 
     /// As many of `len` bytes as are there behind the headroom.
@@ -175,8 +175,7 @@ impl Page {
     /// Call before [`Page::frame`], [`Page::into_skb`] and [`Page::add_to`].
     #[inline]
     pub(crate) fn sync_for_cpu(&self, len: usize) {
-        let len = self.fits(len) as u32;
-        let offset = (self.offset().wrapping_add(HEADROOM)) as u32;
+        let (len, offset) = (self.fits(len) as u32, self.offset() as u32);
         // SAFETY: By the type invariant; within the page.
         unsafe {
             bindings::page_pool_dma_sync_for_cpu(
@@ -222,7 +221,7 @@ impl Page {
     /// page holds. Without effect if the packet cannot have more fragments.
     #[inline]
     pub(crate) fn add_to(self, skb: &mut RxSkb, len: usize) {
-        let (len, offset) = (self.fits(len), self.offset().wrapping_add(HEADROOM));
+        let (len, offset) = (self.fits(len), self.offset());
         let n = skb.fragments();
         if n >= bindings::MAX_SKB_FRAGS {
             return;
