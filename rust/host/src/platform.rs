@@ -106,6 +106,8 @@ pub struct SkBuff {
     /// Test only: the number of the time stamp that was asked for.
     pub tskey: u32,
     delivery_time: crate::stack::time::Instant,
+    /// A clone has not left the host.
+    busy: bool,
     /// The receive buffer that this packet is charged to.
     owner: Option<Rc<Cell<usize>>>,
     /// Tells it from every other packet of this thread.
@@ -159,6 +161,7 @@ impl Skb {
             csum_ok: false,
             csum_partial: false,
             tskey: 0,
+            busy: false,
             delivery_time: crate::stack::time::Instant::ZERO,
             owner: None,
             id: next_id(),
@@ -206,6 +209,7 @@ impl SkBuff {
             csum_ok: s.csum_ok,
             csum_partial: s.csum_partial,
             tskey: 0,
+            busy: false,
             delivery_time: s.delivery_time,
             owner: None,
             id: next_id(),
@@ -407,7 +411,12 @@ impl SkBuff {
 
     /// Whether a clone of this segment has not left the host yet (`skb_fclone_busy`).
     pub fn fclone_busy(&self) -> bool {
-        false
+        self.busy
+    }
+
+    /// Test only: says whether one has.
+    pub fn set_fclone_busy(&mut self, busy: bool) {
+        self.busy = busy;
     }
 
     /// Moves the payload of `from`, which follows this packet's, behind this packet's payload without

@@ -31,11 +31,10 @@ impl Sock {
         segs: u32,
     ) -> Result<u32, Errno> {
         let seq = seq.later(self.snd_una);
-        let skb = self.rtx_queue.at_or_before(seq).ok_or(Errno::EINVAL)?;
-        if skb.fclone_busy() {
-            env.count(Counter::TcpSpuriousRtxHostQueues);
+        if self.still_in_host_queue(env, seq) {
             return Err(Errno::EBUSY);
         }
+        let skb = self.rtx_queue.at_or_before(seq).ok_or(Errno::EINVAL)?;
         if skb.tcp_cb().seq.before(self.snd_una) {
             self.trim_acked(env)?;
         }
@@ -106,6 +105,27 @@ impl Sock {
         }
         self.rtx_queue.resent(cb.seq);
         Ok(segs)
+    }
+
+    /// Whether the last copy of the segment at `seq` has not left this host yet: sending it again would be in
+    /// vain. When it has, [`Sock::tsq_handler`] is called.
+    ///
+    /// Mirrors [`skb_still_in_host_queue`](srctree/net/ipv4/tcp_output.c).
+    fn still_in_host_queue<E: Env>(&mut self, env: &mut E, seq: SeqNum) -> bool {
+        let mut is_busy = || {
+            let skb = self.rtx_queue.at_or_before(seq);
+            skb.is_some_and(|skb| skb.fclone_busy())
+        };
+        if !is_busy() {
+            return false;
+        }
+        // It may leave before anybody can see that this is waited for.
+        let _ = env.throttle(0);
+        if !is_busy() {
+            return false;
+        }
+        env.count(Counter::TcpSpuriousRtxHostQueues);
+        true
     }
 
     /// The same as a part of recovery: counted as in flight once more.

@@ -87,6 +87,30 @@ fn small_queue__the_handler_sends_again_first_and_twice_as_much() {
 }
 
 #[test]
+fn retransmit__waits_for_the_first_copy_to_leave_this_host() {
+    let mut h = throttled();
+    h.sock
+        .rtx_queue
+        .first_mut()
+        .expect("a segment")
+        .set_fclone_busy(true);
+    h.sock.enter_loss(&mut h.world);
+    h.sock.xmit_retransmit_queue(&mut h.world);
+    assert!(h.sent().is_empty());
+    assert_eq!(h.world.counted(Counter::TcpSpuriousRtxHostQueues), 1);
+    assert!(h.world.throttled);
+    h.sock
+        .rtx_queue
+        .first_mut()
+        .expect("a segment")
+        .set_fclone_busy(false);
+    h.sock.tsq_handler(&mut h.world);
+    assert_eq!(h.sent().len(), 1);
+    h.sock.drop_queues(&mut h.world);
+    done(h);
+}
+
+#[test]
 fn autocork__small_writes_wait_for_packets_to_leave() {
     let mut h = throttled();
     h.world.gso_max_size = 65_000;
