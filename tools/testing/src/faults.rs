@@ -71,12 +71,17 @@ impl Faults {
         }
         faults.set("verbose", "0")?;
         faults.set("task-filter", "0")?;
-        let (start, end) = text_of_module()?;
-        faults.set("stacktrace-depth", "32")?;
-        faults.set("require-start", &format!("{start:#x}"))?;
-        faults.set("require-end", &format!("{end:#x}"))?;
+        faults.only("rustnet")?;
         faults.settle(family)?;
         Ok(faults)
+    }
+
+    /// Only allocations with code of this module on their stack count.
+    fn only(&self, module: &str) -> Result<()> {
+        let (start, end) = text_of(module)?;
+        self.set("stacktrace-depth", "32")?;
+        self.set("require-start", &format!("{start:#x}"))?;
+        self.set("require-end", &format!("{end:#x}"))
     }
 
     fn set(&self, name: &str, value: &str) -> Result<()> {
@@ -130,13 +135,49 @@ impl Faults {
     }
 }
 
-/// Where the module's code lies.
-fn text_of_module() -> Result<(u64, u64)> {
+/// Allocations that fail while a system call of this thread lasts, of either allocator: `fail-nth`, which knows
+/// the n-th without detours, but nothing of softirqs and workers.
+pub struct Nth(PathBuf);
+
+impl Nth {
+    /// Those with code of this module on their stack.
+    pub fn of(module: &str) -> Result<Nth> {
+        let nth = PathBuf::from("/proc/thread-self/fail-nth");
+        for name in ["failslab", "fail_page_alloc"] {
+            let dir = PathBuf::from("/sys/kernel/debug").join(name);
+            if !nth.exists() || !dir.join("require-start").exists() {
+                return Err(skip("needs the debug kernel"));
+            }
+            let faults = Faults { dir, count: 0 };
+            faults.set("ignore-gfp-wait", "0")?;
+            if name == "fail_page_alloc" {
+                faults.set("min-order", "0")?;
+            }
+            faults.set("verbose", "0")?;
+            faults.only(module)?;
+        }
+        Ok(Nth(nth))
+    }
+
+    /// Does `f` with the `n`-th failing; whether there were so many.
+    pub fn during<R>(&self, n: u64, f: impl FnOnce() -> R) -> Result<(R, bool)> {
+        fs::write(&self.0, n.to_string()).context("fail-nth")?;
+        let done = f();
+        // 0: it has failed. Otherwise how many were left.
+        let left = fs::read_to_string(&self.0).context("fail-nth")?;
+        fs::write(&self.0, "0").context("fail-nth")?;
+        Ok((done, left.trim() == "0"))
+    }
+}
+
+/// Where a module's code lies.
+fn text_of(module: &str) -> Result<(u64, u64)> {
+    let module = format!("[{module}]");
     let symbols = fs::read_to_string("/proc/kallsyms").context("/proc/kallsyms")?;
     let code = symbols.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let (at, kind, _) = (words.next()?, words.next()?, words.next()?);
-        let ours = words.next()? == "[rustnet]" && matches!(kind, "t" | "T");
+        let ours = words.next()? == module && matches!(kind, "t" | "T");
         ours.then(|| u64::from_str_radix(at, 16).ok()).flatten()
     });
     let (mut start, mut end) = (u64::MAX, 0);

@@ -34,6 +34,8 @@ use super::nic::reachable;
 use super::nic::under_traffic;
 use crate::case::Case;
 use crate::case::Ctx;
+use crate::faults;
+use crate::faults::Nth;
 
 const G: &str = "card";
 
@@ -48,9 +50,11 @@ pub const CASES: &[Case] = &[
         sleep_of_the_machine,
     ),
     Case::nic(G, "transmitter_that_hangs", hang),
+    Case::nic(G, "bus_errors_under_a_connection", bus_errors),
     Case::nic(G, "netconsole", netconsole),
     Case::nic(G, "unplugged_and_plugged_under_traffic", unplug),
     Case::nic(G, "card_without_an_address_is_refused", no_address),
+    Case::nic(G, "probe_without_memory", probe_without_memory).secs(900),
 ];
 
 /// Bytes of a transfer that is to show that the way is open.
@@ -266,6 +270,43 @@ fn hang(ctx: &Ctx) -> Result<()> {
     exchange(ctx, SOME)
 }
 
+/// The port above the card tells of an error: one after which the bus still works, then one after which it does
+/// not. The driver stops, the slot is reset, and the connection goes on.
+fn bus_errors(ctx: &Ctx) -> Result<()> {
+    let both = cards()?;
+    if driver(&both)? != card::RUST {
+        return Err(skip(
+            "the C driver does not give the card its configuration back",
+        ));
+    }
+    let [card, _] = both;
+    let place = fs::canonicalize(card.path())?;
+    let port = place.parent().context("no bus")?;
+    if !port.join("aer_rootport_total_err_fatal").exists() {
+        return Err(skip("no port that tells of bus errors: NICBUS=pcie"));
+    }
+    let recovered = || -> Result<usize> {
+        let log = Command::new("dmesg").output()?;
+        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        let done = |l: &&str| l.contains("AER: device recovery successful");
+        Ok(log.lines().filter(done).count())
+    };
+    let mut monitor = Monitor::open()?;
+    let (a, b) = ctx.connected()?;
+    payload::exchange(&a, &b, 1, SOME)?;
+    for (round, error) in ["COMP_TIME", "MALF_TLP"].into_iter().enumerate() {
+        let before = recovered()?;
+        let said = monitor.ask(&format!("pcie_aer_inject_error port0 {error}"))?;
+        check!(said.contains("OK id"), "{said}");
+        wait::until(&format!("recovery from {error}"), || {
+            recovered().ok().filter(|n| *n > before).map(drop)
+        })?;
+        reachable(ctx)?;
+        payload::exchange(&a, &b, 2 + round as u64, SOME).context(error)?;
+    }
+    exchange(ctx, SOME)
+}
+
 fn netconsole(ctx: &Ctx) -> Result<()> {
     let (a, b) = (&ctx.lab.a, &ctx.lab.b);
     // It sends in the first namespace only.
@@ -388,4 +429,38 @@ fn no_address(_: &Ctx) -> Result<()> {
     wait::until("the wire to be gone", || {
         monitor.say("netdev_del net9").ok()
     })
+}
+
+/// Each allocation of probing fails once: probing says so, and all that it had is free for the next.
+fn probe_without_memory(ctx: &Ctx) -> Result<()> {
+    let cards = cards()?;
+    if driver(&cards)? != card::RUST {
+        return Err(skip("of the driver in Rust"));
+    }
+    let [card, _] = &cards;
+    let nth = Nth::of(card::RUST)?;
+    let mut failed = 0;
+    for n in faults::places() {
+        card.unbind()?;
+        let bind = "/sys/bus/pci/drivers/rust_e1000/bind";
+        let (bound, fired) = nth.during(n, || fs::write(bind, &card.place))?;
+        let Err(e) = bound else {
+            // It did without what failed, or there were no more.
+            if fired {
+                continue;
+            }
+            break;
+        };
+        check!(fired, "allocation {n} has not failed, and yet: {e}");
+        check_eq!(
+            e.raw_os_error(),
+            Some(c::ENOMEM),
+            "bind without allocation {n}"
+        );
+        check_eq!(card.driver(), None, "the driver without allocation {n}");
+        failed += 1;
+    }
+    check!(failed > 10, "only {failed} allocations failed");
+    give(&cards, [card::RUST; 2])?;
+    exchange_anew(ctx)
 }
