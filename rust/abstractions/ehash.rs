@@ -356,6 +356,23 @@ impl<P: Protocol> Table<P> {
         done
     }
 
+    /// Whether [`Table::insert_unique`] would find the name taken; a moment later it may be otherwise. Any
+    /// context.
+    ///
+    /// Mirrors [`__inet_check_established`](srctree/net/ipv4/inet_hashtables.c), with `rcu_lookup`
+    pub fn is_taken(
+        &self,
+        key: &Key,
+        dif: c_int,
+        replace: impl Fn(&Mini<P::TimeWait>) -> bool,
+    ) -> bool {
+        match self.lookup(key, dif) {
+            Some(Found::TimeWait(tw)) => !replace(&tw),
+            Some(_) => true,
+            None => false,
+        }
+    }
+
     fn insert_with(
         &self,
         so: &Sock<P>,

@@ -220,9 +220,12 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
     let so = lock.sock();
     let now = inet_sock::now();
     let floor = Cell::new(None);
+    let ends = |port: u16| FourTuple {
+        sport: port,
+        ..glue_tcp::id(so)
+    };
     let insert = |port: u16| {
-        let mut id = glue_tcp::id(so);
-        id.sport = port;
+        let id = ends(port);
         let name = inet_sock::name(so.net(), &id);
         let done = Tcp::table().insert_unique(so, &name, |tw| {
             let isn = super::tcp_timewait::reusable(tw, &id, now);
@@ -238,6 +241,13 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
             so.set_num(port);
         }
         done
+    };
+    let is_taken = |port: u16| {
+        let id = ends(port);
+        let name = inet_sock::name(so.net(), &id);
+        Tcp::table().is_taken(&name, so.bound_dev_if(), |tw| {
+            super::tcp_timewait::reusable(tw, &id, now).is_some()
+        })
     };
     if so.num() != 0 {
         return if insert(so.num()) {
@@ -255,8 +265,13 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
     let mut selection = secrets
         .ports
         .candidates(bound.rcv_saddr, daddr, so.dport(), range, now);
+    let mut crowded = false;
     while let Some(port) = selection.next() {
         if so.net().is_reserved_port(port) {
+            continue;
+        }
+        // Where one was taken many may be: a share of the next is not asked for in vain.
+        if crowded && is_taken(port) {
             continue;
         }
         let binding: Binding = match ports.share_auto(so.net(), port, bound) {
@@ -270,6 +285,7 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
             return Ok(floor.get());
         }
         ports.release(binding);
+        crowded = true;
     }
     Err(EADDRNOTAVAIL)
 }
