@@ -61,6 +61,9 @@ pub struct Args {
     /// Bytes that the group `nic` transfers each way.
     #[arg(long, default_value_t = 64 << 20)]
     pub nic_bytes: usize,
+    /// Frames of a fuzz or a flood at the most: where the kernel looks at every access they are dear.
+    #[arg(long, default_value_t = 100_000)]
+    pub frames: u32,
     /// Print the names and stop.
     #[arg(long)]
     pub list: bool,

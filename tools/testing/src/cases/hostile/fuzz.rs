@@ -17,7 +17,7 @@ use crate::case::Ctx;
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
-    Case::two(G, "fuzz_100000_frames_beside_a_transfer", frames)
+    Case::two(G, "fuzz_frames_beside_a_transfer", frames)
         .veth()
         .secs(240),
     Case::two(G, "fuzz_arp", arp).veth(),
@@ -37,7 +37,7 @@ fn frames(ctx: &Ctx) -> Result<()> {
     let mut stream = Stream::new(0x5eed);
     std::thread::scope(|s| {
         let carried = s.spawn(|| payload::exchange(&attack.client, &attack.server, 3, 1 << 20));
-        for i in 0..100_000u32 {
+        for i in 0..100_000.min(ctx.args.frames) {
             let packet = match i % 10 {
                 0 => {
                     let mut seg = t.clone();
@@ -80,7 +80,7 @@ fn arp(ctx: &Ctx) -> Result<()> {
     let mut stream = Stream::new(0xa4b);
     let asked = (lab.b.mac, lab.b.ip.octets());
     let right = netlab::frame::arp(1, (lab.a.mac, lab.a.ip.octets()), asked);
-    for i in 0..5000 {
+    for i in 0..5000.min(ctx.args.frames as usize) {
         let mut a = right.clone();
         // Not the sender's address: a lie about that is believed by design.
         let at = [0, 1, 2, 3, 4, 5, 6, 7][i % 8];
@@ -102,7 +102,7 @@ fn icmp(ctx: &Ctx) -> Result<()> {
     let (me, peer) = attack.names()?;
     // Quoted is what the attacked end would have sent.
     let mut quoted = netlab::frame::Tcp::new(peer, me, 16);
-    for i in 0..2000u32 {
+    for i in 0..2000.min(ctx.args.frames) {
         quoted.seq = 0x1234_5678u32.wrapping_add(i << 16);
         let inner = quoted.packet();
         let (ty, code) = [

@@ -185,7 +185,7 @@ fn land(ctx: &Ctx) -> Result<()> {
 /// Half-open connections from addresses that never answer: more than any queue holds.
 fn flood(ctx: &Ctx, attack: &Attack<'_>, to: std::net::SocketAddrV4) -> Result<()> {
     let mut stream = Stream::new(99);
-    for _ in 0..5000 {
+    for _ in 0..5000.min(ctx.args.frames) {
         let from = [10, 77, 0, 3 + stream.below(250) as u8];
         let port = 1024 + stream.below(60_000) as u16;
         let mut syn = Tcp::new(
@@ -231,7 +231,7 @@ fn syn_flood_honest(ctx: &Ctx) -> Result<()> {
 fn smack(ctx: &Ctx) -> Result<()> {
     let attack = Attack::new(ctx)?;
     let t = attack.forged()?;
-    for i in 0..5000u32 {
+    for i in 0..5000.min(ctx.args.frames) {
         let mut bit = t.clone();
         // Well within the first flight: past it, the victim would acknowledge what its peer has
         // not sent, which no honest peer can accept.
