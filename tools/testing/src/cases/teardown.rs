@@ -74,6 +74,10 @@ fn byte(i: usize, at: u64) -> u8 {
 
 impl Load {
     fn new(ctx: &Ctx) -> Result<Load> {
+        // What nobody holds any more shall not send into the void for minutes.
+        for end in [&ctx.lab.a, &ctx.lab.b] {
+            end.ns.sysctl("net/ipv4/tcp_orphan_retries", "2")?;
+        }
         let (l, addr) = ctx.listener(256)?;
         let mut pairs = Vec::new();
         for i in 0..MANY {
