@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::bail;
 use anyhow::Context;
@@ -129,8 +130,8 @@ impl Load {
         })
     }
 
-    /// Does `one` for each connection of the part, again and again. With a pause between, shorter than a
-    /// connection's patience: the load is there to be disturbed, not to keep whoever disturbs it from the CPU.
+    /// Does `one` for each connection of the part, again and again. With a pause between, of thrice what it
+    /// took if that is longer: the load is there to be disturbed, not to keep whoever disturbs it from the CPU.
     fn rounds(
         &self,
         part: usize,
@@ -139,8 +140,9 @@ impl Load {
         mut one: impl FnMut(usize) -> Result<()>,
     ) -> Result<()> {
         while !self.stop.load(Ordering::Relaxed) {
+            let since = Instant::now();
             (part..MANY).step_by(of).try_for_each(&mut one)?;
-            std::thread::park_timeout(pause);
+            std::thread::park_timeout(pause.max(3 * since.elapsed()));
         }
         Ok(())
     }
