@@ -10,12 +10,18 @@ use crate::platform::SkBuff;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::wire::checksum;
 use crate::stack::wire::ipv4::{
+    Protocol,
     DF,
     HEADER_LEN, //
 };
 
-/// Bytes of the shortest transport header of a GSO packet, TCP's.
-const TRANSPORT_LEN: usize = 20;
+/// Bytes of the transport header of each segment of a GSO packet, options left out.
+const fn transport_len(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::UDP => 8,
+        _ => 20,
+    }
+}
 
 /// Why a packet goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +58,7 @@ pub fn forward(skb: &mut SkBuff, header: &Header, mtu: usize) -> Result<(), Refu
         0 => skb.len(),
         size => usize::from(size)
             .saturating_add(usize::from(header.header_len))
-            .saturating_add(TRANSPORT_LEN),
+            .saturating_add(transport_len(header.protocol)),
     };
     if longest > mtu && (header.frag_off & DF != 0 || skb.gso_size() != 0) {
         return Err(Refused::TooBig);
@@ -77,10 +83,7 @@ mod tests {
         queue_xmit,
         Xmit, //
     };
-    use crate::stack::wire::ipv4::{
-        Addr,
-        Protocol, //
-    };
+    use crate::stack::wire::ipv4::Addr;
 
     fn packet(ttl: u8, dont_fragment: bool, payload: usize) -> (Skb, Header) {
         let mut skb = Skb::alloc(64, payload).unwrap();
@@ -138,11 +141,17 @@ mod tests {
 
     #[test]
     fn forward__gso_by_its_segments() {
-        let (mut skb, header) = packet(64, true, 3000);
-        skb.set_gso_tcpv4(1448, 3);
-        assert_eq!(forward(&mut skb, &header, 1500), Ok(()));
-        let (mut skb, header) = packet(64, true, 3000);
-        skb.set_gso_tcpv4(1461, 3);
-        assert_eq!(forward(&mut skb, &header, 1500), Err(Refused::TooBig));
+        for (protocol, size, want) in [
+            (Protocol::TCP, 1460, Ok(())),
+            (Protocol::TCP, 1461, Err(Refused::TooBig)),
+            (Protocol::UDP, 1472, Ok(())),
+            (Protocol::UDP, 1473, Err(Refused::TooBig)),
+        ] {
+            let (mut skb, header) = packet(64, true, 3000);
+            skb.set_gso_tcpv4(size, 3);
+            let header = Header { protocol, ..header };
+            let got = forward(&mut skb, &header, 1500);
+            assert_eq!(got, want, "{protocol:?} {size}");
+        }
     }
 }
