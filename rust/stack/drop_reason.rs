@@ -84,6 +84,14 @@ drop_reasons! {
     IpLocalnet = "IP_LOCALNET",
     /// The destination address cannot be a destination.
     IpInvalidDest = "IP_INVALID_DEST",
+    /// To a group that nobody here has joined.
+    IpMcNotJoined = "RUSTNET_IP_MC_NOT_JOINED",
+    /// To a group that leads nowhere from here.
+    IpMcNoOif = "RUSTNET_IP_MC_NO_OIF",
+    /// To a group whose packets come by another device.
+    IpMcWrongVif = "RUSTNET_IP_MC_WRONG_VIF",
+    /// To a group of which the routing daemon has not said in time where it leads.
+    IpMcUnresolved = "RUSTNET_IP_MC_UNRESOLVED",
     /// The time to live ran out on the way through.
     IpTtlExceeded = "RUSTNET_IP_TTL_EXCEEDED",
     /// The packet is larger than the path takes and may not be fragmented.

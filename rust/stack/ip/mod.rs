@@ -12,6 +12,7 @@
 //! | [`input`] | every check of a received header; martian addresses | ip_input.c, route.c |
 //! | [`reassembly`] | fragments become datagrams | ip_fragment.c, inet_fragment.c |
 //! | [`forward`] | what a router does to a packet | ip_forward.c |
+//! | [`mroute`] | packets to groups, through a router | ipmr.c |
 //! | [`options`] | what the options of a received packet ask for | ip_options.c |
 
 pub mod output;
@@ -25,6 +26,8 @@ pub mod input;
 pub mod reassembly;
 
 pub mod forward;
+
+pub mod mroute;
 
 pub mod options;
 

@@ -473,7 +473,7 @@ impl Fib {
             if flow.daddr.is_broadcast() {
                 return Ok(on_link(Kind::Broadcast, &flow));
             }
-            if flow.daddr.to_u32() >> 8 == 0x00e0_0000 {
+            if flow.daddr.is_local_multicast() {
                 return Ok(on_link(Kind::Multicast, &flow));
             }
         }

@@ -100,6 +100,12 @@ impl Addr {
         self.0 >> 28 == 0xe
     }
 
+    /// Whether it is a group that no router knows: 224.0.0.0/24 (RFC 5771, 4).
+    #[inline]
+    pub const fn is_local_multicast(self) -> bool {
+        self.0 >> 8 == 0x00e0_0000
+    }
+
     /// Whether it lies in 240.0.0.0/4 and is not the broadcast address.
     #[inline]
     pub const fn is_reserved(self) -> bool {
