@@ -86,6 +86,12 @@ impl Net {
         }
     }
 
+    /// Whether the caller may administer the namespace's network (CAP_NET_ADMIN in its user namespace).
+    pub fn may_administer(&self) -> bool {
+        // SAFETY: A live namespace with its user namespace.
+        unsafe { bindings::ns_capable((*self.as_ptr()).user_ns, bindings::CAP_NET_ADMIN as c_int) }
+    }
+
     /// Whether `port` is kept out of what is picked automatically (`ip_local_reserved_ports`).
     pub fn is_reserved_port(&self, port: u16) -> bool {
         // SAFETY: A live namespace.

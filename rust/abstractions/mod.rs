@@ -39,6 +39,7 @@ pub(crate) mod redirects;
 pub(crate) mod request;
 pub(crate) mod route_config;
 pub(crate) mod rp_filter;
+pub(crate) mod rtnl;
 pub(crate) mod rtx_queue;
 pub(crate) mod rx_stamp;
 pub(crate) mod sk;

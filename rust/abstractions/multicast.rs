@@ -10,6 +10,7 @@ use super::{
     netdevice::NetDevice,
     netns::Net,
     rcu,
+    rtnl::Rtnl,
     skbuff::{
         SkBuff,
         Skb, //
@@ -31,17 +32,15 @@ impl Sk {
         if unsafe { list.read_volatile() }.is_null() {
             return;
         }
-        // SAFETY: Process context, no lock held. The list changes under the RTNL alone, and the function takes the
-        // entry out and frees it.
+        let _rtnl = Rtnl::lock();
+        // SAFETY: The list changes under the RTNL alone, and the function takes the entry out and frees it.
         unsafe {
-            bindings::rtnl_lock();
             while let Some(iml) = list.read_volatile().as_ref() {
                 let mut which = iml.multi;
                 if bindings::ip_mc_leave_group(self.as_ptr(), &mut which) != 0 {
                     break;
                 }
             }
-            bindings::rtnl_unlock();
         }
     }
 
@@ -56,9 +55,9 @@ impl Sk {
         ifindex: i32,
         mut each: impl FnMut(u32),
     ) -> Option<(u32, usize)> {
-        // SAFETY: Process context, no lock held; under the RTNL nobody changes the list.
+        let _rtnl = Rtnl::lock();
+        // SAFETY: Under the RTNL nobody changes the list.
         unsafe {
-            bindings::rtnl_lock();
             let mut found = None;
             let mut next = (&raw const (*self.as_inet()).mc_list).read_volatile();
             while let Some(pmc) = next.as_ref() {
@@ -76,7 +75,6 @@ impl Sk {
                 }
                 next = (&raw const pmc.next_rcu).read_volatile();
             }
-            bindings::rtnl_unlock();
             found
         }
     }

@@ -4,6 +4,7 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::netns::Net;
+use super::rtnl::Rtnl;
 use super::skbuff::Skb;
 use crate::bindings;
 use core::cell::UnsafeCell;
@@ -127,6 +128,26 @@ impl NetDevice {
                     .read_volatile()
                     != 0
         }
+    }
+
+    /// Whether the host speaks IPv4 on the device. Under RCU.
+    ///
+    /// Mirrors [`__in_dev_get_rcu`](srctree/include/linux/inetdevice.h)
+    pub(crate) fn has_ipv4(&self) -> bool {
+        // SAFETY: Alive by the type invariant; the pointer is published by RCU and only compared.
+        unsafe { !addr_of!(self.raw().ip_ptr).read_volatile().is_null() }
+    }
+
+    /// Has the device take packets to all groups, or takes one such wish back. Process context; sleeps.
+    ///
+    /// # Errors
+    ///
+    /// EOVERFLOW after too many wishes.
+    ///
+    /// Mirrors [`dev_set_allmulti`](srctree/net/core/dev_api.c)
+    pub(crate) fn set_allmulti(&self, on: bool, _rtnl: &Rtnl) -> Result {
+        // SAFETY: Alive by the type invariant; the RTNL is held.
+        to_result(unsafe { bindings::dev_set_allmulti(self.as_ptr(), if on { 1 } else { -1 }) })
     }
 
     /// Room that a packet needs in front for this device's headers, in bytes.
@@ -274,7 +295,7 @@ pub(crate) enum Event {
 /// Who wants to hear of devices. Called in process context with the RTNL held.
 pub(crate) trait Listener: 'static {
     /// Something happened to `dev`.
-    fn event(dev: &NetDevice, event: Event);
+    fn event(dev: &NetDevice, event: Event, rtnl: &Rtnl);
 }
 
 /// A registration with the chain of device news: told of the devices there are, and, when it is
@@ -356,6 +377,7 @@ unsafe extern "C" fn notify<L: Listener>(
     };
     // SAFETY: The chain hands over the device's info, and the RTNL keeps the device.
     let dev = unsafe { NetDevice::from_ptr((*info.cast::<bindings::netdev_notifier_info>()).dev) };
-    L::event(dev, event);
+    // SAFETY: The chain is called under it.
+    L::event(dev, event, unsafe { Rtnl::held() });
     bindings::NOTIFY_DONE as kernel::ffi::c_int
 }

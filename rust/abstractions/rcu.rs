@@ -27,6 +27,11 @@ struct Node<T> {
 /// A value that can be published through an [`Rcu`], before it is: owned, and changeable.
 pub struct RcuBox<T>(KBox<Node<T>>);
 
+// SAFETY: The value is owned, and nobody looks at the head before it is published.
+unsafe impl<T: Send> Send for RcuBox<T> {}
+// SAFETY: As above: through `&RcuBox` there is only `&T`.
+unsafe impl<T: Sync> Sync for RcuBox<T> {}
+
 impl<T> RcuBox<T> {
     /// Moves `value` to memory of its own. Atomic: never sleeps.
     pub fn try_new(value: T) -> Result<Self, AllocError> {

@@ -424,12 +424,42 @@ impl IoctlArg<'_> {
     ///
     /// EFAULT.
     pub fn put_int(&self, value: c_int) -> Result<c_int> {
-        // SAFETY: The function checks the user's address.
+        self.put_bytes(&value.to_ne_bytes())
+    }
+
+    /// Reads what the user's memory holds there.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT.
+    pub fn get_bytes(&self, buf: &mut [u8]) -> Result {
+        // SAFETY: The function checks the user's address; `buf` has room for what is copied.
+        let left = unsafe {
+            bindings::copy_from_user(
+                buf.as_mut_ptr().cast(),
+                self.arg as *const c_void,
+                buf.len() as _,
+            )
+        };
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
+    }
+
+    /// Writes bytes there.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<c_int> {
+        // SAFETY: The function checks the user's address; `bytes` is readable.
         let left = unsafe {
             bindings::copy_to_user(
                 self.arg as *mut c_void,
-                ptr::from_ref(&value).cast(),
-                size_of::<c_int>() as _,
+                bytes.as_ptr().cast(),
+                bytes.len() as _,
             )
         };
         if left == 0 {

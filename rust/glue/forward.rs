@@ -27,7 +27,10 @@ use crate::stack::ip::forward::{
     self,
     Refused, //
 };
-use crate::stack::ip::options;
+use crate::stack::ip::options::{
+    record_in,
+    Stamp, //
+};
 use crate::stack::ip::route::{
     Flow,
     Kind,
@@ -98,7 +101,7 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
         return state.counts.drop(skb, refused.reason());
     }
     if usize::from(header.header_len) > HEADER_LEN {
-        if let Err(reason) = forward_options(state, &flow, &route, header, &mut skb) {
+        if let Err(reason) = self::options(state, &flow, &route, header, &mut skb) {
             return state.counts.drop(skb, reason);
         }
     }
@@ -113,6 +116,13 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
             rest,
         );
     }
+    finish(state, dev, &route, skb);
+}
+
+/// Shows the filters a packet that came in by `dev` and is ready to go on, and sends it. Softirq, under RCU.
+///
+/// Mirrors the end of [`ip_forward`](srctree/net/ipv4/ip_forward.c)
+pub(super) fn finish(state: &State, dev: &NetDevice, route: &Route, mut skb: Skb) {
     let rcu = rcu::read_lock();
     // Filters look at the packet's route, and what a program had in its queue goes on by it.
     route.dst.attach(&mut skb, &rcu);
@@ -126,7 +136,7 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
     // Nobody waits for an answer.
     if let Ok(Some(skb)) = nf_hook::walk_under(skb, &at, &rcu) {
         state.counts.event(Counter::IpForwDatagrams);
-        tx::forward_output(state, &route, skb);
+        tx::forward_output(state, route, skb);
     }
 }
 
@@ -134,7 +144,7 @@ pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: 
 ///
 /// Mirrors [`ip_forward_options`](srctree/net/ipv4/ip_options.c), [`ip_rt_get_source`](srctree/net/ipv4/route.c)
 #[cold]
-fn forward_options(
+pub(super) fn options(
     state: &State,
     flow: &Flow,
     route: &Route,
@@ -147,11 +157,11 @@ fn forward_options(
         iif: LOOPBACK_IFINDEX,
         ..*flow
     };
-    let with = options::Stamp {
+    let with = Stamp {
         out: Route::output(state, &own).map_or(Addr::ANY, |r| r.saddr()),
         here: spec_dst(state, header.saddr),
         time: timer::ms_of_day(),
     };
     let ours = |a| state.addr_type(a) != Kind::Unicast;
-    options::record_in(skb, header.header_len, &with, ours)
+    record_in(skb, header.header_len, &with, ours)
 }

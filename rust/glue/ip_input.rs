@@ -7,6 +7,7 @@
 use super::demux;
 use super::forward;
 use super::frag;
+use super::mroute;
 use super::net::{
     Mode,
     State, //
@@ -115,6 +116,12 @@ pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
         }
     }
     match state.addr_type(header.daddr) {
+        // What goes to groups on the loopback device is this host's own, and for itself.
+        Kind::Multicast if !on_lo => {
+            if let Some(skb) = mroute::input(state, ifindex, &header, skb) {
+                local_deliver(state, ifindex, &header, skb);
+            }
+        }
         Kind::Local | Kind::Broadcast | Kind::Multicast => {
             local_deliver(state, ifindex, &header, skb)
         }

@@ -10,6 +10,7 @@
 //! | [`net`] | what a namespace has of RustNet |
 //! | [`rx`] | which received frames are ours, and taking them |
 //! | [`forward`] | packets for somebody else |
+//! | [`mroute`] | packets to groups, sent on as a daemon says |
 //! | [`ip_input`] | IPv4 and ICMP of packets that are ours |
 //! | [`demux`] | whose packet is it |
 //! | [`route`], [`fib`] | where packets go, and following the host's routes |
@@ -35,6 +36,7 @@ pub(crate) mod inetsw;
 pub(crate) mod ip_input;
 pub(crate) mod mcast_filter;
 pub(crate) mod mib;
+pub(crate) mod mroute;
 pub(crate) mod neigh;
 pub(crate) mod net;
 pub(crate) mod ping;

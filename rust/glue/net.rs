@@ -7,6 +7,7 @@
 use super::drop::Counts;
 use super::fib;
 use super::frag;
+use super::mroute;
 use super::neigh;
 use super::proc;
 use super::route::Hops;
@@ -31,6 +32,7 @@ use crate::abstractions::netns::{
     Slot, //
 };
 use crate::abstractions::nf_hook;
+use crate::abstractions::rtnl::Rtnl;
 use crate::abstractions::timer;
 use crate::stack::icmp::limit::{
     self,
@@ -108,6 +110,8 @@ pub(crate) struct State {
     pub(super) hops: Hops,
     /// Neighbours.
     pub(super) neigh: neigh::Table,
+    /// The multicast router, in [`Mode::Replace`].
+    pub(super) mroute: mroute::Slot,
     /// Fragments, in [`Mode::Replace`].
     pub(super) frags: frag::Table,
     /// Identifications of packets without a connected socket.
@@ -156,6 +160,7 @@ impl PerNet for State {
             exceptions: Exceptions::new(random_u32()),
             hops: Hops::new(),
             neigh: neigh::Table::try_new(random_u32())?,
+            mroute: mroute::Slot::new(),
             frags: frag::Table::new(net)?,
             idents: Idents::try_new(8, random_key())?,
             icmp: Limiter::try_new(8, random_key())?,
@@ -183,6 +188,7 @@ impl PerNet for State {
         drop(all);
         *self.silence.lock() = None;
         *self.claims.lock() = None;
+        mroute::stop(self);
         neigh::flush(self, 0);
         self.hops.clear();
         super::tcp_timewait::purge(Some(self.net));
@@ -383,7 +389,7 @@ fn random_key() -> Key {
 pub(super) struct Ports;
 
 impl Listener for Ports {
-    fn event(dev: &NetDevice, event: Event) {
+    fn event(dev: &NetDevice, event: Event, _rtnl: &Rtnl) {
         let Some(state) = State::of(dev.net()) else {
             return;
         };
@@ -408,12 +414,13 @@ impl Listener for Ports {
 pub(crate) struct Devices;
 
 impl Listener for Devices {
-    fn event(dev: &NetDevice, event: Event) {
+    fn event(dev: &NetDevice, event: Event, rtnl: &Rtnl) {
         let Some(state) = State::of(dev.net()) else {
             return;
         };
         match event {
             Event::Unregister => {
+                mroute::device_gone(state, dev.ifindex(), rtnl);
                 neigh::flush(state, dev.ifindex());
                 state.hops.flush(dev.ifindex());
             }

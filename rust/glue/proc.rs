@@ -5,6 +5,7 @@ use super::mib::{
     self,
     Place, //
 };
+use super::mroute;
 use super::net::{
     Mode,
     State, //
@@ -44,6 +45,7 @@ pub(crate) fn register(state: &'static State) -> Result<Registration> {
     dir.add::<Route>(c"route")?;
     dir.add::<Neighbours>(c"arp")?;
     proc_net::register(&dir)?;
+    mroute::proc::register(&dir)?;
     Ok(Registration { _dir: dir })
 }
 

@@ -13,6 +13,7 @@ use super::{
         self,
         error, //
     },
+    mroute,
     net::State,
     ping,
     route::Route,
@@ -459,6 +460,7 @@ fn gather(
 
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
+        mroute::ctl::release(&so);
         so.leave_groups();
         datagram::unhash(&so);
         let waiting = UserLock::new(&so).private().take();
@@ -503,7 +505,10 @@ impl SocketOps for Raw {
     }
 
     fn ioctl(so: &Sock<Self>, cmd: u32, arg: IoctlArg<'_>) -> Result<c_int> {
-        datagram::ioctl(so, cmd, arg)
+        match mroute::ctl::ioctl(so, cmd, &arg) {
+            Some(done) => done,
+            None => datagram::ioctl(so, cmd, arg),
+        }
     }
 
     fn listen(_sock: &Socket<'_, Self>, _backlog: c_int) -> Result {
@@ -518,6 +523,9 @@ impl SocketOps for Raw {
     fn setsockopt(so: &Sock<Self>, level: c_int, name: c_int, val: OptIn<'_>) -> Result {
         match level as u32 {
             bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => so.ip_setsockopt(name, &val),
+            bindings::SOL_IP if mroute::ctl::is_option(name) => {
+                mroute::ctl::setsockopt(so, name, &val)
+            }
             bindings::SOL_IP => sockopt::set_ip_datagram(so, name, &val),
             SOL_RAW if name as u32 == ICMP_FILTER => {
                 if u32::from(so.protocol()) != bindings::IPPROTO_ICMP {
@@ -537,6 +545,9 @@ impl SocketOps for Raw {
         match level as u32 {
             bindings::SOL_IP if name as u32 == bindings::IP_HDRINCL => {
                 out.put_int(so.inet_flag(bindings::INET_FLAGS_HDRINCL).into())
+            }
+            bindings::SOL_IP if mroute::ctl::is_option(name) => {
+                mroute::ctl::getsockopt(so, name, out)
             }
             bindings::SOL_IP => sockopt::get_ip_datagram(so, name, out, || datagram::mtu(so)),
             SOL_RAW if name as u32 == ICMP_FILTER => {

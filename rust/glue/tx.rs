@@ -99,7 +99,7 @@ pub(super) fn local_out(
         }
     }
     if matches!(route.kind(), Kind::Multicast | Kind::Broadcast) {
-        match mc_output(state, route, dev, skb) {
+        match mc_output(state, route, dev, skb, true) {
             Some(s) => skb = s,
             None => return Ok(()),
         }
@@ -107,17 +107,21 @@ pub(super) fn local_out(
     output(state, route, dev, skb, mtu, now)
 }
 
-/// Lets this host hear a packet to a group or to everybody. `None`: it was not to go further.
+/// Lets this host hear a packet to a group or to everybody, its `own` also if it sends packets to groups on. `None`: it
+/// was not to go further.
 ///
 /// Mirrors [`ip_mc_output`](srctree/net/ipv4/ip_output.c)
 #[cold]
-fn mc_output(state: &State, route: &Route, dev: &NetDevice, skb: Skb) -> Option<Skb> {
+fn mc_output(state: &State, route: &Route, dev: &NetDevice, skb: Skb, own: bool) -> Option<Skb> {
     let Ok(fields) = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields()) else {
         return Some(skb);
     };
     let group = route.kind() == Kind::Multicast;
     // What the loopback device sends comes back by itself.
-    let heard = !group || (skb.mc_loop() && dev.has_group(fields.daddr().to_u32()));
+    let daddr = fields.daddr();
+    let wanted =
+        || dev.has_group(daddr.to_u32()) || (own && state.mroute.takes(dev.ifindex(), daddr));
+    let heard = !group || (skb.mc_loop() && wanted());
     if heard && !dev.is_loopback() {
         skb.loop_back(state.net);
     }
@@ -143,7 +147,13 @@ pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
     route.dst.attach(&mut skb, &rcu);
     let sk = core::ptr::null_mut();
     // Nobody waits for an answer: whoever dropped the packet has counted it.
-    if let Ok(Some(skb)) = walk(state, route, dev, skb, sk, Point::PostRouting, &rcu) {
+    if let Ok(Some(mut skb)) = walk(state, route, dev, skb, sk, Point::PostRouting, &rcu) {
+        if route.kind() == Kind::Multicast {
+            match mc_output(state, route, dev, skb, false) {
+                Some(s) => skb = s,
+                None => return,
+            }
+        }
         let _ = output(
             state,
             route,
