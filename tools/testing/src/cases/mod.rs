@@ -16,6 +16,7 @@ mod load;
 mod memory;
 mod modes;
 mod module;
+mod mroute;
 mod namespace;
 mod netem;
 mod netfilter;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         route::CASES,
         netfilter::CASES,
         router::CASES,
+        mroute::CASES,
         device::CASES,
         &hostile::cases(),
         race::CASES,

@@ -40,7 +40,7 @@ use crate::cases::netfilter::Queue;
 
 const G: &str = "router";
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 2);
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
+pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
 /// The cases of this file.
@@ -81,7 +81,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Lays the way behind B, makes it a router, and returns the namespace at the far end.
-fn lay(ctx: &Ctx, mtu: u32) -> Result<Namespace> {
+pub(super) fn lay(ctx: &Ctx, mtu: u32) -> Result<Namespace> {
     let far = Namespace::new()?;
     let b = &ctx.lab.b.ns;
     if ctx.family().is_rustnet() {
