@@ -71,15 +71,15 @@ impl Faults {
         }
         faults.set("verbose", "0")?;
         faults.set("task-filter", "0")?;
-        faults.only("rustnet")?;
+        faults.only("rustnet", 32)?;
         faults.settle(family)?;
         Ok(faults)
     }
 
-    /// Only allocations with code of this module on their stack count.
-    fn only(&self, module: &str) -> Result<()> {
+    /// Only allocations with code of this module among the `depth` innermost callers count.
+    fn only(&self, module: &str, depth: u32) -> Result<()> {
         let (start, end) = text_of(module)?;
-        self.set("stacktrace-depth", "32")?;
+        self.set("stacktrace-depth", &depth.to_string())?;
         self.set("require-start", &format!("{start:#x}"))?;
         self.set("require-end", &format!("{end:#x}"))
     }
@@ -154,7 +154,8 @@ impl Nth {
                 faults.set("min-order", "0")?;
             }
             faults.set("verbose", "0")?;
-            faults.only(module)?;
+            // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
+            faults.only(module, 12)?;
         }
         Ok(Nth(nth))
     }
