@@ -515,7 +515,8 @@ fn look_up(state: &State, flow: &Flow) -> Result<(route::Dst, Metrics), Errno> {
     let dst = state.fib.route_output_with(flow, |flow| {
         let found = ask_host(state, flow)?;
         metrics = found.metrics;
-        fib::alias(&found).ok_or(Errno::EINVAL)
+        let alias = fib::alias(&found).ok_or(Errno::EINVAL)?;
+        Ok((found.dst_len, alias))
     })?;
     Ok((dst, metrics))
 }

@@ -421,15 +421,15 @@ impl Fib {
     pub fn lookup(&self, flow: &Flow) -> Result<Dst, Errno> {
         // Read before the version, so that a change in between outdates the answer.
         let genid = self.genid();
-        let alias = self.lookup_alias(flow)?;
+        let (_, alias) = self.lookup_alias(flow)?;
         Ok(Dst::new(flow, &alias, genid))
     }
 
-    /// The route that rules and tables choose.
+    /// The route that rules and tables choose, and the length of its prefix.
     #[inline]
-    fn lookup_alias(&self, flow: &Flow) -> Result<Alias, Errno> {
+    fn lookup_alias(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
         self.current.read(|v| match v {
-            Some(v) => v.lookup(flow).map(|(_, alias)| alias),
+            Some(v) => v.lookup(flow),
             None => Err(Errno::ENETUNREACH),
         })
     }
@@ -444,11 +444,12 @@ impl Fib {
         self.route_output_with(flow, |flow| self.lookup_alias(flow))
     }
 
-    /// The same where the mirror does not know enough: `lookup` asks somebody who does.
+    /// The same where the mirror does not know enough: `lookup` asks somebody who does, and gives the length
+    /// of the route's prefix, too.
     pub fn route_output_with(
         &self,
         flow: &Flow,
-        lookup: impl FnOnce(&Flow) -> Result<Alias, Errno>,
+        lookup: impl FnOnce(&Flow) -> Result<(u8, Alias), Errno>,
     ) -> Result<Dst, Errno> {
         let genid = self.genid();
         if flow.saddr.is_multicast() || flow.saddr.is_broadcast() {
@@ -492,10 +493,10 @@ impl Fib {
                 ..on_link(Kind::Local, &flow)
             });
         }
-        let mut dst = match lookup(&flow) {
-            Ok(alias) => Dst::new(&flow, &alias, genid),
+        let (len, mut dst) = match lookup(&flow) {
+            Ok((len, alias)) => (len, Dst::new(&flow, &alias, genid)),
             // A device that was named is used even if no route knows it.
-            Err(_) if flow.oif != 0 => on_link(Kind::Unicast, &flow),
+            Err(_) if flow.oif != 0 => (0, on_link(Kind::Unicast, &flow)),
             Err(e) => return Err(e),
         };
         if dst.kind == Kind::Local {
@@ -511,6 +512,11 @@ impl Fib {
             dst.kind = Kind::Broadcast;
         } else if flow.daddr.is_multicast() {
             dst.kind = Kind::Multicast;
+            // A route that is not about groups says where their packets leave, but no gateway gets them.
+            if len < 4 {
+                dst.next_hop = flow.daddr;
+                dst.via_gateway = false;
+            }
         } else if flow.daddr.is_zeronet() {
             return Err(Errno::EINVAL);
         }

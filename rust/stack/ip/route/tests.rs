@@ -182,8 +182,23 @@ fn route_output__broadcasts() {
 
 #[test]
 fn route_output__multicast() {
-    let d = host().route_output(&to(Addr::new(239, 1, 1, 1))).unwrap();
-    assert_eq!(d.kind, Kind::Multicast);
+    let group = Addr::new(239, 1, 1, 1);
+    let d = host().route_output(&to(group)).unwrap();
+    // The default route says where it leaves, not that a gateway gets it.
+    assert_eq!(
+        (d.kind, d.oif, d.next_hop, d.via_gateway),
+        (Kind::Multicast, ETH, group, false)
+    );
+    let fib = host();
+    let via = Alias {
+        gateway: GW,
+        ..ROUTE
+    };
+    fib.insert(TABLE_MAIN, Addr::new(224, 0, 0, 0), 4, via)
+        .unwrap();
+    // One of its own may name one.
+    let d = fib.route_output(&to(group)).unwrap();
+    assert_eq!((d.next_hop, d.via_gateway), (GW, true));
     let d = host()
         .route_output(&Flow {
             oif: 7,
