@@ -398,8 +398,9 @@ impl<P: Protocol> Table<P> {
                 chains.link(key.hash, c);
             }
             so.linked.store(CONNECTED, Ordering::Release);
+            // The table's reference, before anybody can take it out.
+            core::mem::forget(so.hold());
         }
-        core::mem::forget(so.hold());
         true
     }
 
@@ -509,8 +510,9 @@ impl<P: Protocol> Table<P> {
                 Chains::unlink(so.as_ptr().cast());
             }
             so.linked.store(UNLINKED, Ordering::Release);
+            // The table's reference, before anybody can take it out.
+            core::mem::forget(tw.hold());
         }
-        core::mem::forget(tw.hold());
         // SAFETY: The table's reference.
         drop(unsafe { SockRef::<P>::from_raw(NonNull::new_unchecked(so.as_ptr())) });
         true
@@ -532,8 +534,9 @@ impl<P: Protocol> Table<P> {
             // SAFETY: `linked` says that the object is in no chain, and that we are the one to change that.
             unsafe { chains.link(hash, so.as_ptr().cast()) };
             so.linked.store(BOUND, Ordering::Release);
+            // The table's reference, before anybody can take it out.
+            core::mem::forget(so.hold());
         }
-        core::mem::forget(so.hold());
         true
     }
 

@@ -268,8 +268,21 @@ impl<T: MiniKind> Mini<T> {
         }
     }
 
+    /// Arms the timer of an object that stands in the look-up table. Whoever takes it out meanwhile finds no timer
+    /// to disarm yet: then it is disarmed here, and keeps nothing alive.
+    pub fn mod_timer_hashed(&self, delay: usize) {
+        self.mod_timer(delay);
+        // Pairs with the fence in `del_timer`: either it is seen here that the object is out, or there that the
+        // timer is armed.
+        fence(Ordering::SeqCst);
+        if !self.hashed() {
+            self.del_timer();
+        }
+    }
+
     /// Disarms the timer; its handler may still be running elsewhere.
     pub fn del_timer(&self) {
+        fence(Ordering::SeqCst);
         // SAFETY: A live object's timer.
         if unsafe { bindings::timer_delete(self.timer.get()) } != 0 {
             // INVARIANT: The timer's reference is ours now; it goes with this value.

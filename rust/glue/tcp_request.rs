@@ -159,7 +159,7 @@ impl MiniKind for HalfOpen {
         if !mini.hashed() {
             return;
         }
-        mini.mod_timer(jiffies(after));
+        mini.mod_timer_hashed(jiffies(after));
         if let (Some(skb), Some(state)) = (synack, State::of(listener.net())) {
             state.counts.event(Counter::TcpSynRetrans);
             state.counts.event(Counter::RetransSegs);

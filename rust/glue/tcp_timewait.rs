@@ -137,7 +137,7 @@ pub(super) fn leave(
     if Tcp::table().replace_by_time_wait(so, &mini, &name) {
         // One user of the namespace in the place of another.
         state.counts.event(Counter::TimeWaited);
-        mini.mod_timer(jiffies(timeout));
+        mini.mod_timer_hashed(jiffies(timeout));
     }
 }
 
@@ -183,11 +183,7 @@ pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -
     match action {
         TwAction::Drop(reason) => return Verdict::Drop(reason),
         TwAction::Ack(skb) | TwAction::Fin(skb) => {
-            mini.mod_timer(jiffies(TIMEWAIT_LEN));
-            if !mini.hashed() {
-                // It went meanwhile: its timer would only find that out.
-                mini.del_timer();
-            }
+            mini.mod_timer_hashed(jiffies(TIMEWAIT_LEN));
             tcp_ipv4::send(state, &sender, &id, skb);
         }
         TwAction::Syn(floor) => return Verdict::Syn(floor),
