@@ -22,6 +22,8 @@
 
 pub mod wire;
 
+mod chains;
+
 pub mod errno;
 
 pub mod time;

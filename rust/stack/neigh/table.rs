@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! All neighbours of a namespace.
 //!
-//! A hash table that readers walk without a lock: the table, and each chain of it, is an array that
-//! never changes once it is published through RCU. A writer makes a new chain, or a table of twice the
-//! size, and publishes that; writers exclude each other by a lock. Chains hold two neighbours on
-//! average, so a new one is small.
+//! A hash table that readers walk without a lock ([`chains`]); writers exclude each other by another.
 //!
 //! Mirrors [`struct neigh_table`](srctree/include/net/neighbour.h)
 
@@ -22,6 +19,7 @@ use crate::platform::{
     RcuBox,
     SkbQueue, //
 };
+use crate::stack::chains;
 use crate::stack::socket::key::jhash_3words;
 use crate::stack::time::{
     Duration,
@@ -66,12 +64,12 @@ impl From<AllocError> for CreateError {
     }
 }
 
-type Chain<T> = Array<Arc<Neigh<T>>>;
+type Chain<T> = chains::Chain<Neigh<T>>;
 
 /// The table.
 #[derive(Debug)]
 pub struct Table<T> {
-    slots: Rcu<Array<Rcu<Chain<T>>>>,
+    slots: Rcu<chains::Slots<Neigh<T>>>,
     /// A random number: nobody can make neighbours collide on purpose.
     secret: u32,
     writer: Lock<Writer>,
@@ -166,7 +164,10 @@ impl<T: Send + Sync + 'static> Table<T> {
         })
         .unwrap_or(Err(AllocError))?;
         writer.entries += 1;
-        self.grow(writer.entries);
+        let hash = |n: &Neigh<T>| Some(n.key().hash(self.secret) as usize);
+        if let Some(new) = chains::grown(&self.slots, writer.entries, hash) {
+            self.slots.replace(Some(new));
+        }
         Ok(neigh)
     }
 
@@ -176,55 +177,6 @@ impl<T: Send + Sync + 'static> Table<T> {
         self.slots.read(|slots| {
             let slots = slots?;
             slots.get(hash & slots.len().wrapping_sub(1)).map(f)
-        })
-    }
-
-    /// Doubles the table when there are two neighbours for each slot. Without memory it stays as it is.
-    /// The writer's lock is held.
-    ///
-    /// Mirrors [`neigh_hash_grow`](srctree/net/core/neighbour.c)
-    fn grow(&self, entries: usize) {
-        let new = self.slots.read(|slots| {
-            let old = slots?;
-            let len = old.len().checked_mul(2)?;
-            if entries <= len {
-                return None;
-            }
-            let mut failed = false;
-            let new = Array::try_from_fn(len, |i| {
-                // Slot i of the new table takes its share of slot i mod len/2 of the old one.
-                let from = old.get(i & old.len().wrapping_sub(1));
-                let chain = from.map_or(Ok(None), |slot| {
-                    slot.read(|c| c.map_or(Ok(None), |c| self.share(c, i, len)))
-                });
-                match chain {
-                    Ok(Some(chain)) => Rcu::new(chain),
-                    Ok(None) => Rcu::null(),
-                    Err(AllocError) => {
-                        failed = true;
-                        Rcu::null()
-                    }
-                }
-            });
-            match new {
-                Ok(new) if !failed => RcuBox::try_new(new).ok(),
-                _ => None,
-            }
-        });
-        if new.is_some() {
-            self.slots.replace(new);
-        }
-    }
-
-    /// The neighbours of a chain that belong into slot `i` of a table of `len` slots.
-    fn share(
-        &self,
-        chain: &Chain<T>,
-        i: usize,
-        len: usize,
-    ) -> Result<Option<RcuBox<Chain<T>>>, AllocError> {
-        filtered(chain, |n| {
-            n.key().hash(self.secret) as usize & len.wrapping_sub(1) == i
         })
     }
 
@@ -251,7 +203,7 @@ impl<T: Send + Sync + 'static> Table<T> {
             if gone == 0 {
                 return None;
             }
-            filtered(chain, |n| !n.is_dead())
+            chains::filtered(chain, |n| !n.is_dead())
                 .ok()
                 .map(|kept| (kept, gone))
         });
@@ -342,20 +294,6 @@ impl<T: Send + Sync + 'static> Table<T> {
                 }
             }
         });
-    }
-}
-
-/// The chain of those neighbours that `keep` says, `None` if there are none.
-fn filtered<T>(
-    chain: &Chain<T>,
-    keep: impl Fn(&Neigh<T>) -> bool,
-) -> Result<Option<RcuBox<Chain<T>>>, AllocError> {
-    match chain.iter().filter(|n| keep(n)).count() {
-        0 => Ok(None),
-        n => {
-            let kept = Array::try_collect(n, chain.iter().filter(|n| keep(n)).cloned())?;
-            Ok(Some(RcuBox::try_new(kept)?))
-        }
     }
 }
 

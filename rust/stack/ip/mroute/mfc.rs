@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where packets of a source to a group go: the multicast forwarding cache.
 //!
-//! A hash table that readers walk without a lock: the table, and each chain of it, is an array that never changes once
-//! it is published through RCU; what an entry says changes in place, word by word, as in Linux. Writers exclude each
-//! other by a lock.
+//! A hash table that readers walk without a lock ([`chains`]); what an entry says changes in place, word by word, as in
+//! Linux. Writers exclude each other by another.
 //!
 //! Mirrors [`struct mr_mfc`, `struct mr_table`](srctree/include/linux/mroute_base.h)
 
@@ -17,6 +16,7 @@ use crate::platform::{
     Rcu,
     RcuBox, //
 };
+use crate::stack::chains;
 use crate::stack::socket::key::jhash_3words;
 use crate::stack::time::{
     Duration,
@@ -180,7 +180,7 @@ impl Mfc {
     }
 }
 
-type Chain = Array<Arc<Mfc>>;
+type Chain = chains::Chain<Mfc>;
 
 /// What became of a new entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ pub enum Added {
 /// The entries.
 #[derive(Debug)]
 pub struct Table {
-    slots: Rcu<Array<Rcu<Chain>>>,
+    slots: Rcu<chains::Slots<Mfc>>,
     /// A random number: nobody can make entries collide on purpose.
     secret: u32,
     /// How many there are; held by writers.
@@ -316,7 +316,10 @@ impl Table {
         })
         .unwrap_or(Err(AllocError))?;
         *entries = entries.saturating_add(1);
-        self.grow(*entries);
+        let hash = |c: &Mfc| (!c.is_dead()).then(|| self.hash(c.origin, c.group));
+        if let Some(new) = chains::grown(&self.slots, *entries, hash) {
+            self.slots.replace(Some(new));
+        }
         Ok(Added::New)
     }
 
@@ -382,58 +385,12 @@ impl Table {
         let left = slot.read(|chain| {
             let chain = chain?;
             if chain.iter().any(|c| c.is_dead()) {
-                return filtered(chain, |c| !c.is_dead()).ok();
+                return chains::filtered(chain, |c| !c.is_dead()).ok();
             }
             None
         });
         if let Some(left) = left {
             slot.replace(left);
-        }
-    }
-
-    /// Doubles the table when there are two entries for each slot. Without memory it stays as it is. The writer's lock
-    /// is held.
-    fn grow(&self, entries: usize) {
-        let new = self.slots.read(|slots| {
-            let old = slots?;
-            let len = old.len().checked_mul(2)?;
-            if entries <= len {
-                return None;
-            }
-            let mut failed = false;
-            let new = Array::try_from_fn(len, |i| {
-                // Slot i of the new table takes its share of slot i mod len/2 of the old one.
-                let from = old.get(i & old.len().wrapping_sub(1));
-                let share = |c: &Mfc| {
-                    !c.is_dead() && self.hash(c.origin, c.group) & len.wrapping_sub(1) == i
-                };
-                let chain = from.map_or(Ok(None), |slot| {
-                    slot.read(|c| c.map_or(Ok(None), |c| filtered(c, share)))
-                });
-                failed |= chain.is_err();
-                chain.ok().flatten().map_or(Rcu::null(), Rcu::new)
-            });
-            match new {
-                Ok(new) if !failed => RcuBox::try_new(new).ok(),
-                _ => None,
-            }
-        });
-        if new.is_some() {
-            self.slots.replace(new);
-        }
-    }
-}
-
-/// The chain of those entries that `keep` says, `None` if there are none.
-fn filtered(
-    chain: &Chain,
-    keep: impl Fn(&Mfc) -> bool,
-) -> Result<Option<RcuBox<Chain>>, AllocError> {
-    match chain.iter().filter(|c| keep(c)).count() {
-        0 => Ok(None),
-        n => {
-            let kept = Array::try_collect(n, chain.iter().filter(|c| keep(c)).cloned())?;
-            Ok(Some(RcuBox::try_new(kept)?))
         }
     }
 }
