@@ -55,6 +55,15 @@ pub struct Faults {
 impl Faults {
     /// Takes the switches and sees to it that only the module's allocations count.
     pub fn new(which: Which, family: Family) -> Result<Faults> {
+        let mut faults = Faults::of(which, "rustnet", 32)?;
+        faults.set("task-filter", "0")?;
+        faults.settle(family)?;
+        Ok(faults)
+    }
+
+    /// The switches of one allocator. Only allocations with code of this module among the `depth` innermost callers
+    /// count.
+    fn of(which: Which, module: &str, depth: u32) -> Result<Faults> {
         let name = match which {
             Which::Slab => "failslab",
             Which::Page => "fail_page_alloc",
@@ -63,25 +72,18 @@ impl Faults {
         if !dir.join("require-start").exists() {
             return Err(skip("needs the debug kernel"));
         }
-        let mut faults = Faults { dir, count: 0 };
+        let faults = Faults { dir, count: 0 };
         // Not only what may not sleep; down to single pages.
         faults.set("ignore-gfp-wait", "0")?;
         if which == Which::Page {
             faults.set("min-order", "0")?;
         }
         faults.set("verbose", "0")?;
-        faults.set("task-filter", "0")?;
-        faults.only("rustnet", 32)?;
-        faults.settle(family)?;
-        Ok(faults)
-    }
-
-    /// Only allocations with code of this module among the `depth` innermost callers count.
-    fn only(&self, module: &str, depth: u32) -> Result<()> {
         let (start, end) = text_of(module)?;
-        self.set("stacktrace-depth", &depth.to_string())?;
-        self.set("require-start", &format!("{start:#x}"))?;
-        self.set("require-end", &format!("{end:#x}"))
+        faults.set("stacktrace-depth", &depth.to_string())?;
+        faults.set("require-start", &format!("{start:#x}"))?;
+        faults.set("require-end", &format!("{end:#x}"))?;
+        Ok(faults)
     }
 
     fn set(&self, name: &str, value: &str) -> Result<()> {
@@ -142,22 +144,11 @@ pub struct Nth(PathBuf);
 impl Nth {
     /// Those with code of this module on their stack.
     pub fn of(module: &str) -> Result<Nth> {
-        let nth = PathBuf::from("/proc/thread-self/fail-nth");
-        for name in ["failslab", "fail_page_alloc"] {
-            let dir = PathBuf::from("/sys/kernel/debug").join(name);
-            if !nth.exists() || !dir.join("require-start").exists() {
-                return Err(skip("needs the debug kernel"));
-            }
-            let faults = Faults { dir, count: 0 };
-            faults.set("ignore-gfp-wait", "0")?;
-            if name == "fail_page_alloc" {
-                faults.set("min-order", "0")?;
-            }
-            faults.set("verbose", "0")?;
+        for which in [Which::Slab, Which::Page] {
             // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
-            faults.only(module, 12)?;
+            Faults::of(which, module, 12)?;
         }
-        Ok(Nth(nth))
+        Ok(Nth(PathBuf::from("/proc/thread-self/fail-nth")))
     }
 
     /// Does `f` with the `n`-th failing; whether there were so many.

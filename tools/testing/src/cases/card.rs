@@ -101,6 +101,12 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// What the kernel has said so far.
+fn kernel_log() -> Result<String> {
+    let log = Command::new("dmesg").output()?;
+    Ok(String::from_utf8_lossy(&log.stdout).into_owned())
+}
+
 fn choose(ctx: &Ctx) -> Result<()> {
     let cards = cards()?;
     let before = driver(&cards)?;
@@ -285,8 +291,7 @@ fn bus_errors(ctx: &Ctx) -> Result<()> {
         return Err(skip("no port that tells of bus errors: NICBUS=pcie"));
     }
     let recovered = || -> Result<usize> {
-        let log = Command::new("dmesg").output()?;
-        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        let log = kernel_log()?;
         let done = |l: &&str| l.contains("AER: device recovery successful");
         Ok(log.lines().filter(done).count())
     };
@@ -385,8 +390,7 @@ fn no_address(_: &Ctx) -> Result<()> {
     monitor.say("netdev_add hubport,id=net9,hubid=9")?;
     monitor.say(&plug("nic9", "net9", "01:00:5e:00:00:01", &card.place))?;
     let said = || -> Result<Vec<String>> {
-        let log = Command::new("dmesg").output()?;
-        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        let log = kernel_log()?;
         let mine = |l: &&str| {
             // What the bus itself says of it.
             let others = l.contains("enabling device") || l.contains("probe with driver");
