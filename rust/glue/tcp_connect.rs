@@ -237,6 +237,8 @@ fn hash_connect(lock: &mut UserLock<'_, Tcp>, state: &State) -> Result<Option<Se
         if done {
             if floor.get().is_none() {
                 state.add_user(port);
+            } else {
+                state.counts.event(Counter::TimeWaitRecycled);
             }
             so.set_num(port);
         }

@@ -81,7 +81,8 @@ use crate::{
                 Request,
                 Retry, //
             },
-            SeqNum, //
+            SeqNum,
+            Surroundings, //
         },
         time::{
             Duration,
@@ -476,7 +477,12 @@ pub(super) fn check_req(
         let Stage::Waiting(req) = &mut half.stage else {
             return Checked::Again(skb);
         };
-        let verdict = listen::check_req(req, seg, state.net.sysctl(), now);
+        let mut around = Surroundings {
+            sysctl: state.net.sysctl(),
+            now,
+            count: &mut |c| state.counts.event(c),
+        };
+        let verdict = listen::check_req(req, &mut around, seg);
         let again = match verdict {
             CheckReq::RetransmitSynAck => listen::synack(req, now),
             _ => None,

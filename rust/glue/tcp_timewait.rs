@@ -45,6 +45,7 @@ use crate::{
         tcp::{
             self,
             SeqNum,
+            Surroundings,
             TwAction,
             TIMEWAIT_LEN, //
         },
@@ -175,17 +176,19 @@ pub(super) enum Verdict {
 /// Mirrors [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c)
 pub(super) fn rcv(state: &State, mini: &MiniRef<TimeWait>, seg: &tcp::Segment) -> Verdict {
     let id = ends(mini);
-    let action = mini
-        .lock()
-        .tw
-        .rcv(seg, id, state.net.sysctl(), inet_sock::now());
+    let mut around = Surroundings {
+        sysctl: state.net.sysctl(),
+        now: inet_sock::now(),
+        count: &mut |c| state.counts.event(c),
+    };
+    let verdict = mini.lock().tw.rcv(&mut around, seg, id);
+    if verdict.restart {
+        mini.mod_timer_hashed(jiffies(TIMEWAIT_LEN));
+    }
     let sender = Sender::none();
-    match action {
+    match verdict.action {
         TwAction::Drop(reason) => return Verdict::Drop(reason),
-        TwAction::Ack(skb) | TwAction::Fin(skb) => {
-            mini.mod_timer_hashed(jiffies(TIMEWAIT_LEN));
-            tcp_ipv4::send(state, &sender, &id, skb);
-        }
+        TwAction::Ack(skb) => tcp_ipv4::send(state, &sender, &id, skb),
         TwAction::Syn(floor) => return Verdict::Syn(floor),
         TwAction::Reset(skb) => {
             remove(state, mini);

@@ -9,6 +9,7 @@ use super::{
     ack_output,
     cong::Algorithm,
     ecn::{self, Ecn},
+    oow::{LastOowAck, Surroundings},
     options::OutOptions,
     output::Header,
     segment::Segment,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{
+    counters::Counter,
     drop_reason::DropReason,
     env::Env,
     socket::FourTuple,
@@ -83,8 +85,7 @@ pub struct Request {
     ts_offset: u32,
     /// When the last SYN-ACK was sent, in microseconds modulo 2^32; 0 if that is not known.
     pub(super) sent_at: u32,
-    /// When the last ACK was sent that nothing called for, in milliseconds modulo 2^32; 0 for never.
-    last_oow_ack: u32,
+    last_oow_ack: LastOowAck,
     pub(super) mss: u16,
     advmss: u16,
     pub(super) wscales: Scales,
@@ -182,7 +183,7 @@ pub fn conn_request(
         ts_recent: seg.opts.tsval,
         ts_offset,
         sent_at: now.as_micros() as u32,
-        last_oow_ack: 0,
+        last_oow_ack: LastOowAck::default(),
         mss,
         advmss,
         wscales: Scales::new(
@@ -288,22 +289,12 @@ impl Request {
         .push(&mut skb, self.id, &opts)?;
         Some(skb)
     }
-
-    fn limited(&mut self, sysctl: &Sysctl, now: Instant) -> bool {
-        let ms = now.as_millis_u32().max(1);
-        let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
-        if self.last_oow_ack != 0 && since < sysctl.tcp_invalid_ratelimit().as_millis() {
-            return true;
-        }
-        self.last_oow_ack = ms;
-        false
-    }
 }
 
 /// Judges a segment for a half-open connection.
 ///
 /// 3.10.7.4 for SYN-RECEIVED. Mirrors [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c).
-pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant) -> CheckReq {
+pub fn check_req(req: &mut Request, around: &mut Surroundings<'_>, seg: &Segment) -> CheckReq {
     let paws_reject = req.ts_ok
         && seg.opts.saw_tstamp
         && (req.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
@@ -311,7 +302,8 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
     let syn_rst_ack = seg.flags.bits() & Flags::SYN.and(Flags::RST).and(Flags::ACK).bits();
     // The SYN once more: our answer was lost.
     if seg.seq == req.irs && syn_rst_ack == Flags::SYN.bits() && !paws_reject {
-        return if req.limited(sysctl, now) {
+        let skipped = Counter::TcpAckSkippedSynRecv;
+        return if req.last_oow_ack.limited_for(around, seg, skipped) {
             CheckReq::Drop(DropReason::RateLimited)
         } else {
             CheckReq::RetransmitSynAck
@@ -328,10 +320,17 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
         || (seg.end_seq.after(start) && seg.seq.before(end))
         || (seg.seq == end && seg.seq == seg.end_seq);
     if paws_reject || !in_window {
-        if seg.flags.has(Flags::RST) || req.limited(sysctl, now) {
-            return CheckReq::Drop(DropReason::TcpInvalidSequence);
+        let reason = if paws_reject {
+            (around.count)(Counter::PawsEstab);
+            DropReason::TcpRfc7323Paws
+        } else {
+            DropReason::TcpOverwindow
+        };
+        let skipped = Counter::TcpAckSkippedSynRecv;
+        if seg.flags.has(Flags::RST) || req.last_oow_ack.limited_for(around, seg, skipped) {
+            return CheckReq::Drop(reason);
         }
-        return match req.ack(now) {
+        return match req.ack(around.now) {
             Some(skb) => CheckReq::Ack(skb),
             None => CheckReq::Drop(DropReason::Nomem),
         };
@@ -341,10 +340,12 @@ pub fn check_req(req: &mut Request, seg: &Segment, sysctl: &Sysctl, now: Instant
         if seg.seq == start {
             return CheckReq::Kill(None, DropReason::TcpReset);
         }
-        if req.limited(sysctl, now) {
+        let skipped = Counter::TcpAckSkippedChallenge;
+        if req.last_oow_ack.limited(around, skipped) {
             return CheckReq::Drop(DropReason::TcpReset);
         }
-        return match req.ack(now) {
+        (around.count)(Counter::TcpChallengeAck);
+        return match req.ack(around.now) {
             Some(skb) => CheckReq::Ack(skb),
             None => CheckReq::Drop(DropReason::Nomem),
         };

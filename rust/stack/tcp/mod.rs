@@ -59,6 +59,8 @@ mod rcvbuf;
 
 mod segment;
 
+mod oow;
+
 mod options;
 
 pub mod listen;
@@ -136,6 +138,7 @@ pub use info::{
     INFO_LEN, //
 };
 pub use input::IcmpError;
+pub use oow::Surroundings;
 pub use options::Options;
 pub use pacing::Pacing;
 pub use recvmsg::{
@@ -166,7 +169,8 @@ pub use sock::{
 pub use sockopt::Opt;
 pub use timewait::{
     TimeWait,
-    TwAction, //
+    TwAction,
+    TwVerdict, //
 };
 
 use super::time::Duration;

@@ -3,6 +3,7 @@
 
 use super::{
     ack_output,
+    oow::{LastOowAck, Surroundings},
     options::OutOptions,
     output::Header,
     segment::Segment,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{
+    counters::Counter,
     drop_reason::DropReason,
     socket::FourTuple,
     time::Instant, //
@@ -25,22 +27,30 @@ pub struct TimeWait {
     rcv_nxt: SeqNum,
     snd_nxt: SeqNum,
     rcv_wnd: u32,
-    ts_recent: u32,
+    pub(super) ts_recent: u32,
     /// When `ts_recent` was taken, in milliseconds modulo 2^32: it lives for a minute.
     ts_recent_stamp: u32,
     ts_offset: u32,
     rcv_wscale: u8,
-    ts_ok: bool,
-    /// When the last ACK was sent that nothing called for, in the same unit; 0 for never.
-    last_oow_ack: u32,
+    pub(super) ts_ok: bool,
+    last_oow_ack: LastOowAck,
 }
 
 /// What a segment for a [`TimeWait`] calls for.
 #[derive(Debug)]
+pub struct TwVerdict {
+    /// The 2 MSL begin anew.
+    pub restart: bool,
+    /// What is to be done.
+    pub action: TwAction,
+}
+
+/// See [`TwVerdict`].
+#[derive(Debug)]
 pub enum TwAction {
     /// Nothing.
     Drop(DropReason),
-    /// Send this, and start the 2 MSL anew.
+    /// Send this.
     Ack(Skb),
     /// The peer opens a new connection with numbers above the old ones (3.6.1; RFC 6191): drop the
     /// TIME-WAIT and give the segment to a listener, whose own numbers must begin above this one.
@@ -49,8 +59,22 @@ pub enum TwAction {
     Reset(Option<Skb>),
     /// The TIME-WAIT is over (a reset ended it).
     Kill,
-    /// The peer's FIN has come: now in TIME-WAIT for 2 MSL; send this ACK.
-    Fin(Skb),
+}
+
+impl TwAction {
+    fn once(self) -> TwVerdict {
+        TwVerdict {
+            restart: false,
+            action: self,
+        }
+    }
+
+    fn restart(self) -> TwVerdict {
+        TwVerdict {
+            restart: true,
+            action: self,
+        }
+    }
 }
 
 impl TimeWait {
@@ -66,7 +90,7 @@ impl TimeWait {
             ts_offset: sock.ts_offset,
             rcv_wscale: sock.rcv_wscale,
             ts_ok: sock.ts_ok,
-            last_oow_ack: 0,
+            last_oow_ack: LastOowAck::default(),
         }
     }
 
@@ -74,25 +98,34 @@ impl TimeWait {
     ///
     /// 3.10.7.4 for TIME-WAIT. Mirrors
     /// [`tcp_timewait_state_process`](srctree/net/ipv4/tcp_minisocks.c).
-    pub fn rcv(&mut self, seg: &Segment, id: FourTuple, sysctl: &Sysctl, now: Instant) -> TwAction {
+    pub fn rcv(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        seg: &Segment,
+        id: FourTuple,
+    ) -> TwVerdict {
+        let now = around.now;
         let paws_reject = self.ts_ok
             && seg.opts.saw_tstamp
             && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
             && !seg.flags.has(Flags::RST);
         if self.substate == State::FinWait2 {
-            return self.rcv_fin_wait2(seg, id, sysctl, now, paws_reject);
+            return self.rcv_fin_wait2(around, seg, id, paws_reject);
         }
-        // RFC 1337 would have a reset ignored; unless the user wants that, it ends TIME-WAIT when it is
-        // exactly in place.
         if !paws_reject
             && seg.seq == self.rcv_nxt
             && (seg.seq == seg.end_seq || seg.flags.has(Flags::RST))
         {
-            if seg.flags.has(Flags::RST) && sysctl.tcp_rfc1337() == 0 {
-                return TwAction::Kill;
+            // RFC 1337 would have a reset ignored; unless the user wants that, it ends TIME-WAIT when it is
+            // exactly in place.
+            if seg.flags.has(Flags::RST) && around.sysctl.tcp_rfc1337() == 0 {
+                return TwAction::Kill.once();
             }
             self.note_timestamp(seg, now);
-            return TwAction::Drop(DropReason::TcpClose);
+            return TwVerdict {
+                restart: !seg.flags.has(Flags::RST),
+                action: TwAction::Drop(DropReason::TcpClose),
+            };
         }
         // 3.6.1: a SYN may reopen the connection if its numbers, or its clock, are beyond the old ones.
         if seg.flags.has(Flags::SYN)
@@ -104,29 +137,36 @@ impl TimeWait {
                     && seg.opts.saw_tstamp
                     && (self.ts_recent.wrapping_sub(seg.opts.tsval) as i32) < 0))
         {
-            return TwAction::Syn(self.snd_nxt.add(65_535).add(2));
+            return TwAction::Syn(self.snd_nxt.add(65_535).add(2)).once();
+        }
+        if paws_reject {
+            (around.count)(Counter::PawsTimewait);
         }
         if seg.flags.has(Flags::RST) {
-            return TwAction::Drop(DropReason::TcpClose);
+            return TwAction::Drop(DropReason::TcpClose).once();
         }
-        if seg.seq == seg.end_seq && self.limited(sysctl, now) {
-            return TwAction::Drop(DropReason::TcpClose);
-        }
-        match self.ack(id, now) {
-            Some(skb) => TwAction::Ack(skb),
-            None => TwAction::Drop(DropReason::Nomem),
+        let reason = if paws_reject {
+            DropReason::TcpRfc7323TwPaws
+        } else {
+            DropReason::TcpClose
+        };
+        let action = self.ack(around, seg, id, reason, Counter::TcpAckSkippedTimeWait);
+        // A SYN without ACK may be an old one as well as a new one with a number that chance put below: of
+        // the second kind the next one is welcome.
+        TwVerdict {
+            restart: paws_reject || seg.flags.has(Flags::ACK),
+            action,
         }
     }
 
     /// Still waiting for the peer's FIN.
     fn rcv_fin_wait2(
         &mut self,
+        around: &mut Surroundings<'_>,
         seg: &Segment,
         id: FourTuple,
-        sysctl: &Sysctl,
-        now: Instant,
         paws_reject: bool,
-    ) -> TwAction {
+    ) -> TwVerdict {
         let in_window = (seg.seq == self.rcv_nxt && seg.seq == seg.end_seq)
             || seg
                 .seq
@@ -134,34 +174,52 @@ impl TimeWait {
             || (seg.seq == seg.end_seq && seg.seq == self.rcv_nxt.add(self.rcv_wnd))
             || (seg.end_seq.after(self.rcv_nxt) && seg.seq.before(self.rcv_nxt.add(self.rcv_wnd)));
         if paws_reject || !in_window {
-            if self.limited(sysctl, now) {
-                return TwAction::Drop(DropReason::TcpClose);
-            }
-            return match self.ack(id, now) {
-                Some(skb) => TwAction::Ack(skb),
-                None => TwAction::Drop(DropReason::Nomem),
-            };
+            let (reason, skipped) = (DropReason::TcpClose, Counter::TcpAckSkippedFinWait2);
+            return self.ack(around, seg, id, reason, skipped).once();
         }
         if seg.flags.has(Flags::RST) {
-            return TwAction::Kill;
+            return TwAction::Kill.once();
         }
-        if seg.flags.has(Flags::SYN) && seg.seq.before(self.rcv_nxt) {
-            return TwAction::Reset(ack_output::send_reset(seg, id));
+        // No old duplicate: 3.10.7.4, fourth.
+        if seg.flags.has(Flags::SYN) && !seg.seq.before(self.rcv_nxt) {
+            return TwAction::Reset(ack_output::send_reset(seg, id)).once();
         }
         // A duplicate, or an ACK without anything new.
         if !seg.flags.has(Flags::ACK) || !seg.end_seq.after(self.rcv_nxt) || seg.end_seq == seg.seq
         {
-            return TwAction::Drop(DropReason::TcpClose);
+            return TwAction::Drop(DropReason::TcpClose).once();
         }
         // Data after close(2), or a FIN beyond data that were lost: nobody can take them.
         if !seg.flags.has(Flags::FIN) || seg.end_seq != self.rcv_nxt.add(1) {
-            return TwAction::Reset(ack_output::send_reset(seg, id));
+            return TwAction::Reset(ack_output::send_reset(seg, id)).once();
         }
         self.substate = State::TimeWait;
         self.rcv_nxt = seg.end_seq;
-        self.note_timestamp(seg, now);
-        match self.ack(id, now) {
-            Some(skb) => TwAction::Fin(skb),
+        self.note_timestamp(seg, around.now);
+        match self.make_ack(id, around.now) {
+            Some(skb) => TwAction::Ack(skb),
+            None => TwAction::Drop(DropReason::Nomem),
+        }
+        .restart()
+    }
+
+    /// The answer to a segment that does not fit, if one may be given now; else it is dropped for `reason` and
+    /// `skipped` counted.
+    ///
+    /// Mirrors [`tcp_timewait_check_oow_rate_limit`](srctree/net/ipv4/tcp_minisocks.c).
+    fn ack(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        seg: &Segment,
+        id: FourTuple,
+        reason: DropReason,
+        skipped: Counter,
+    ) -> TwAction {
+        if self.last_oow_ack.limited_for(around, seg, skipped) {
+            return TwAction::Drop(reason);
+        }
+        match self.make_ack(id, around.now) {
+            Some(skb) => TwAction::Ack(skb),
             None => TwAction::Drop(DropReason::Nomem),
         }
     }
@@ -173,19 +231,8 @@ impl TimeWait {
         }
     }
 
-    /// Whether an ACK was sent so lately that an endless exchange of them must be feared.
-    fn limited(&mut self, sysctl: &Sysctl, now: Instant) -> bool {
-        let ms = now.as_millis_u32().max(1);
-        let since = u64::from(ms.wrapping_sub(self.last_oow_ack));
-        if self.last_oow_ack != 0 && since < sysctl.tcp_invalid_ratelimit().as_millis() {
-            return true;
-        }
-        self.last_oow_ack = ms;
-        false
-    }
-
     /// Mirrors [`tcp_v4_timewait_ack`](srctree/net/ipv4/tcp_ipv4.c).
-    fn ack(&self, id: FourTuple, now: Instant) -> Option<Skb> {
+    fn make_ack(&self, id: FourTuple, now: Instant) -> Option<Skb> {
         let mut skb = Skb::alloc(MAX_HEADER, 0)?;
         let opts = OutOptions {
             tstamp: if self.ts_ok {

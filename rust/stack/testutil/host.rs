@@ -43,6 +43,7 @@ use crate::stack::tcp::{
     SendStep,
     Sock,
     State,
+    Surroundings,
     TimeWait,
     TwAction,
     TIMEWAIT_LEN, //
@@ -292,12 +293,18 @@ impl FakeHost {
             return self.request_rcv(id, skb, seg);
         }
         if let Some((tw, until)) = self.time_waits.get_mut(&id) {
-            match tw.rcv(seg, id, &self.sysctl, self.now) {
+            let mut around = Surroundings {
+                sysctl: &self.sysctl,
+                now: self.now,
+                count: &mut |_| {},
+            };
+            let verdict = tw.rcv(&mut around, seg, id);
+            if verdict.restart {
+                *until = self.now.plus(TIMEWAIT_LEN);
+            }
+            match verdict.action {
                 TwAction::Drop(reason) => return Err(reason),
-                TwAction::Ack(ack) | TwAction::Fin(ack) => {
-                    *until = self.now.plus(TIMEWAIT_LEN);
-                    self.transmit(id, ack);
-                }
+                TwAction::Ack(ack) => self.transmit(id, ack),
                 TwAction::Kill => {
                     self.time_waits.remove(&id);
                 }
@@ -358,7 +365,12 @@ impl FakeHost {
         let Some((req, _)) = self.requests.get_mut(&id) else {
             return Err(DropReason::NoSocket);
         };
-        match check_req(req, seg, &self.sysctl, self.now) {
+        let mut around = Surroundings {
+            sysctl: &self.sysctl,
+            now: self.now,
+            count: &mut |_| {},
+        };
+        match check_req(req, &mut around, seg) {
             CheckReq::Drop(reason) => return Err(reason),
             CheckReq::Deferred => {}
             CheckReq::RetransmitSynAck => {

@@ -13,6 +13,7 @@ mod gather;
 mod handshake;
 mod hostile;
 mod memory;
+mod minisocks;
 mod mtu;
 mod rate;
 mod sack;
@@ -258,7 +259,15 @@ impl Pair {
                 self.b.world.out.extend(listen::synack(&mut req, now));
                 self.request = Some(req);
             }
-            Some(req) => match listen::check_req(req, &seg, &self.b.world.sysctl, now) {
+            Some(req) => match listen::check_req(
+                req,
+                &mut Surroundings {
+                    sysctl: &self.b.world.sysctl,
+                    now,
+                    count: &mut |_| {},
+                },
+                &seg,
+            ) {
                 listen::CheckReq::Establish => {
                     let req = *req;
                     let parent = Sock::new();
