@@ -55,7 +55,8 @@ pub struct Args {
     /// The last allocation to fail with --faults.
     #[arg(long, default_value_t = 100_000)]
     pub upto: u64,
-    /// How often the group `nic` brings a card down and up; a quarter as often it takes the driver away.
+    /// How often the group `nic` brings a card down and up; a quarter as often it takes the driver away, and the
+    /// group `teardown` addresses and routes.
     #[arg(long, default_value_t = 40)]
     pub rounds: u32,
     /// Bytes that the group `nic` transfers each way.

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -181,7 +182,7 @@ fn exhaustion(ctx: &Ctx) -> Result<()> {
     reachable(ctx)?;
     let (from, to) = (ctx.udp()?, ctx.server_udp()?);
     let addr = to.local().sys("getsockname")?;
-    for i in 0..20_000u32 {
+    for i in 0..ctx.args.frames.min(20_000) {
         let size = [1, 100, 1472][i as usize % 3];
         from.sendto(&vec![0x55; size], 0, addr).sys("sendto")?;
     }
@@ -266,12 +267,10 @@ fn address(ctx: &Ctx) -> Result<()> {
 fn filter(ctx: &Ctx) -> Result<()> {
     let b = &ctx.lab.b;
     // More addresses than the card compares exactly: the others are hashed, or all come in.
-    for i in 0..40 {
-        b.ns.ip(&format!(
-            "maddr add 01:00:5e:00:01:{i:02x} dev {dev}",
-            dev = b.dev
-        ))?;
-    }
+    let groups: Vec<String> = (0..40)
+        .map(|i| format!("maddr add 01:00:5e:00:01:{i:02x} dev {}", b.dev))
+        .collect();
+    b.ns.ip(&groups.join("\n"))?;
     reachable(ctx)?;
     for how in [
         "promisc on",
@@ -326,6 +325,9 @@ fn self_test(ctx: &Ctx) -> Result<()> {
     exchange(ctx, some(ctx) / 4)
 }
 
+/// Packets that are sent at a time under [`under_traffic`]: they fill a ring.
+const BURST: u32 = 256;
+
 /// Keeps packets going from one end to the other while `f` runs.
 pub(super) fn under_traffic(ctx: &Ctx, f: impl FnOnce() -> Result<()>) -> Result<()> {
     let from = ctx.udp()?;
@@ -334,8 +336,13 @@ pub(super) fn under_traffic(ctx: &Ctx, f: impl FnOnce() -> Result<()>) -> Result
     std::thread::scope(|s| {
         s.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
+                let since = Instant::now();
                 // The device goes and comes; that packets get lost is the point.
-                let _ = from.sendto(&[0x55; 1400], 0, to);
+                for _ in 0..BURST {
+                    let _ = from.sendto(&[0x55; 1400], 0, to);
+                }
+                // Whoever disturbs them needs the CPU as well.
+                std::thread::sleep(since.elapsed());
             }
         });
         let result = f();

@@ -185,6 +185,11 @@ impl Load {
     }
 }
 
+/// How often something is taken away and comes back.
+fn times(ctx: &Ctx) -> u32 {
+    ctx.args.rounds.div_ceil(4)
+}
+
 /// A connection made afterwards carries data.
 fn afterwards(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected().context("a connection afterwards")?;
@@ -195,7 +200,7 @@ fn addresses(ctx: &Ctx) -> Result<()> {
     let load = Load::new(ctx)?;
     let (a, b) = (&ctx.lab.a, &ctx.lab.b);
     load.during(|load| {
-        for _ in 0..10 {
+        for _ in 0..times(ctx) {
             for end in [a, b] {
                 end.ns
                     .ip(&format!("addr del {}/24 dev {}", end.ip, end.dev))?;
@@ -211,7 +216,7 @@ fn addresses(ctx: &Ctx) -> Result<()> {
 fn routes(ctx: &Ctx) -> Result<()> {
     let load = Load::new(ctx)?;
     load.during(|load| {
-        for _ in 0..10 {
+        for _ in 0..times(ctx) {
             for end in [&ctx.lab.a, &ctx.lab.b] {
                 end.ns.ip("route flush table main")?;
                 end.ns.ip(&format!(
@@ -230,7 +235,7 @@ fn routes(ctx: &Ctx) -> Result<()> {
 fn down_and_up(ctx: &Ctx) -> Result<()> {
     let load = Load::new(ctx)?;
     load.during(|load| {
-        for _ in 0..10 {
+        for _ in 0..times(ctx) {
             for end in [&ctx.lab.a, &ctx.lab.b] {
                 end.ns.ip(&format!("link set {} down", end.dev))?;
                 end.ns.ip(&format!("link set {} up", end.dev))?;
@@ -294,7 +299,7 @@ fn modes(ctx: &Ctx) -> Result<()> {
     };
     let load = Load::new(&both)?;
     load.during(|load| {
-        for _ in 0..20 {
+        for _ in 0..2 * times(ctx) {
             for end in [&ctx.lab.a, &ctx.lab.b] {
                 end.ns.sysctl("net/rustnet/mode", "replace")?;
             }
@@ -316,7 +321,7 @@ fn module(ctx: &Ctx) -> Result<()> {
     };
     let load = Load::new(&both)?;
     load.during(|load| {
-        for _ in 0..50 {
+        for _ in 0..5 * times(ctx) {
             let got = delete_module(c"rustnet", DeleteModuleFlags::O_NONBLOCK);
             want_errno(
                 "delete_module",
