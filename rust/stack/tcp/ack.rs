@@ -13,7 +13,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Flags, Marks},
-    sock::{CaState, Pending, Sock, State}, //
+    sock::Sock,
+    state::{CaState, Pending, State}, //
 };
 use crate::stack::{
     counters::Counter,

@@ -9,7 +9,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Flags},
-    sock::{Sock, State},
+    sock::Sock,
+    state::State,
     ATO_MIN,
     DELACK_MAX, //
 };

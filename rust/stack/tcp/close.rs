@@ -3,7 +3,8 @@
 
 use super::{
     chrono::Kind,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::Sysctl;
 use crate::stack::{
@@ -221,7 +222,7 @@ impl Sock {
         self.sacked_out = 0;
         self.retransmit_hint = None;
         self.tlp_high_seq = None;
-        self.pending = super::sock::Pending::Retrans;
+        self.pending = super::state::Pending::Retrans;
         self.rto_at = None;
         self.chrono_stop(env.now(), Kind::Busy);
     }

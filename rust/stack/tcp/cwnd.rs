@@ -16,9 +16,9 @@ use super::{
         Exit, //
     },
     pacing::Pacing,
-    sock::{
+    sock::Sock,
+    state::{
         CaState,
-        Sock,
         State, //
     },
     INIT_CWND, //

@@ -6,7 +6,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State},
+    sock::Sock,
+    state::State,
     ATO_MIN,
     DELACK_MAX,
     TIMEWAIT_LEN, //

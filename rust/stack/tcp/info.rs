@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `struct tcp_info`.
 
-use super::sock::{Sock, State};
+use super::{sock::Sock, state::State};
 use crate::stack::{
     env::Env,
     time::Instant, //

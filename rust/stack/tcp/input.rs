@@ -5,7 +5,8 @@ use super::{
     ack_output::send_reset,
     segment::Segment,
     skb::Flags,
-    sock::{Sock, State},
+    sock::Sock,
+    state::State,
     timewait::TimeWait,
     urgent::Urgent,
     TIMEWAIT_LEN, //

@@ -15,7 +15,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State},
+    sock::Sock,
+    state::State,
     window,
     MSS_DEFAULT,
     TIMEOUT_INIT, //

@@ -127,6 +127,10 @@ mod seq;
 mod skb;
 mod sock;
 
+mod inq;
+
+mod state;
+
 pub use ack_output::send_reset;
 pub use close::{
     Close,
@@ -161,12 +165,12 @@ pub use skb::{
     Flags,
     Marks, //
 };
-pub use sock::{
+pub use sock::Sock;
+pub use sockopt::Opt;
+pub use state::{
     CaState,
-    Sock,
     State, //
 };
-pub use sockopt::Opt;
 pub use timewait::{
     TimeWait,
     TwAction,

@@ -3,7 +3,8 @@
 
 use super::{
     seq::SeqNum,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::stack::{
     counters::Counter,

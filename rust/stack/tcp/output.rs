@@ -7,7 +7,8 @@ use super::{
     pacing::{Defer, Pacing},
     seq::SeqNum,
     skb::{Cb, Flags, Marks},
-    sock::{Pending, Sock, State},
+    sock::Sock,
+    state::{Pending, State},
     HEADER_LEN,
     TSTAMP_ALIGNED, //
 };

@@ -12,10 +12,8 @@ use super::{
         Cb,
         Flags, //
     },
-    sock::{
-        CaState,
-        Sock, //
-    }, //
+    sock::Sock,
+    state::CaState, //
 };
 use crate::stack::{
     env::Env,

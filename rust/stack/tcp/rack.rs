@@ -8,7 +8,8 @@ use super::{
     ack::{sent_after, Ack},
     seq::SeqNum,
     skb::{Cb, Marks},
-    sock::{CaState, Pending, Sock}, //
+    sock::Sock,
+    state::{CaState, Pending}, //
 };
 use crate::stack::{
     env::Env,

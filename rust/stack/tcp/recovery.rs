@@ -18,7 +18,8 @@ use super::{
     cong::{AckSample, Event},
     sacktag::max_reordering,
     skb::Marks,
-    sock::{CaState, Sock}, //
+    sock::Sock,
+    state::CaState, //
 };
 use crate::stack::{
     counters::Counter,
@@ -234,7 +235,7 @@ impl Sock {
         }
         let half_rtt = Duration::from_micros(u64::from(self.srtt_us >> 4));
         let least = Duration::from_millis(10);
-        self.pending = super::sock::Pending::Retrans;
+        self.pending = super::state::Pending::Retrans;
         self.rto_at = Some(
             ack.now
                 .plus(if half_rtt > least { half_rtt } else { least }),

@@ -4,7 +4,8 @@
 use super::{
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::{MsgIter, SkBuff};
 use crate::stack::{

@@ -6,7 +6,8 @@ use super::{
     output::set_segs,
     seq::SeqNum,
     skb::Marks,
-    sock::{CaState, Pending, Sock}, //
+    sock::Sock,
+    state::{CaState, Pending}, //
 };
 use crate::platform::RtxQueue;
 use crate::stack::{

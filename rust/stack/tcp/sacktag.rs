@@ -21,7 +21,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Marks},
-    sock::{CaState, Sock}, //
+    sock::Sock,
+    state::CaState, //
 };
 use crate::platform::RtxQueue;
 use crate::stack::{

@@ -5,7 +5,8 @@ use super::{
     chrono::Kind,
     output::Burst,
     skb::{Cb, Flags},
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::MsgIter;
 use crate::stack::{

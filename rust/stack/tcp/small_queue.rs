@@ -12,10 +12,8 @@
 use super::{
     output::Burst,
     pacing::Pacing,
-    sock::{
-        Sock,
-        State, //
-    },
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::{
     SkBuff,

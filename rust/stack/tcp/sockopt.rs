@@ -2,7 +2,8 @@
 //! SOL_TCP options that are numbers.
 
 use super::{
-    sock::{Sock, State},
+    sock::Sock,
+    state::State,
     DELACK_MAX, //
 };
 use crate::platform::Sysctl;

@@ -15,7 +15,8 @@
 //! Whoever calls [`Sock::on_timer`] may be late or early: only what is due happens.
 
 use super::{
-    sock::{CaState, Pending, Sock, State},
+    sock::Sock,
+    state::{CaState, Pending, State},
     ATO_MIN,
     DELACK_MAX, //
 };

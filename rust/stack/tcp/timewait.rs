@@ -9,7 +9,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::{Skb, Sysctl, MAX_HEADER};
 use crate::stack::{

@@ -8,7 +8,8 @@ use super::{
     ack::{Ack, Told},
     output::Burst,
     rack::TIMEOUT_MIN,
-    sock::{CaState, Pending, Sock},
+    sock::Sock,
+    state::{CaState, Pending},
     TIMEOUT_INIT, //
 };
 use crate::stack::{

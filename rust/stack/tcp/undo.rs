@@ -10,7 +10,8 @@ use super::{
     rack::RECOVERY_THRESH,
     recovery::Rexmit,
     skb::Marks,
-    sock::{CaState, Sock, State}, //
+    sock::Sock,
+    state::{CaState, State}, //
 };
 use crate::stack::{
     counters::Counter,

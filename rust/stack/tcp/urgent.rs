@@ -9,7 +9,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::platform::SkBuff;
 use crate::stack::{

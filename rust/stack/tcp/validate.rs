@@ -5,7 +5,8 @@ use super::{
     segment::Segment,
     seq::SeqNum,
     skb::Flags,
-    sock::{Sock, State}, //
+    sock::Sock,
+    state::State, //
 };
 use crate::stack::{
     counters::Counter,

@@ -17,7 +17,7 @@ use super::{
     Ctx,
     Event, //
 };
-use crate::stack::tcp::sock::CaState;
+use crate::stack::tcp::state::CaState;
 
 /// One, where fractions are 1024ths (`BICTCP_BETA_SCALE`).
 const ONE: u32 = 1024;

@@ -15,7 +15,7 @@ pub use reno::Reno;
 
 use super::{
     seq::SeqNum,
-    sock::CaState, //
+    state::CaState, //
 };
 use crate::platform::Sysctl;
 use crate::stack::time::Instant;
