@@ -17,6 +17,9 @@ impl Instant {
     /// The origin of the clock.
     pub const ZERO: Instant = Instant(0);
 
+    /// Later than anything that is to happen.
+    pub const MAX: Instant = Instant(u64::MAX);
+
     /// Makes an instant from nanoseconds since the origin.
     #[inline]
     pub const fn from_nanos(ns: u64) -> Self {

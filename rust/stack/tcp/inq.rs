@@ -87,7 +87,7 @@ impl Sock {
             n => n,
         };
         let notsent = self.write_seq.since(self.snd_nxt);
-        (notsent >= lowat, notsent.saturating_mul(2) >= lowat)
+        (notsent >= lowat, notsent >= lowat.div_ceil(2))
     }
 
     /// What poll(2) compares with SO_RCVLOWAT: bytes that can be read, many more than there are where

@@ -519,12 +519,12 @@ impl Sock {
     /// When [`Sock::on_timer`] must be called, a tick of the clock more or less; `None` if nothing is pending.
     #[inline]
     pub fn next_expiry(&self) -> Option<Instant> {
-        let earlier = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
-            (Some(a), Some(b)) => Some(if a < b { a } else { b }),
-            (a, None) => a,
-            (None, b) => b,
-        };
-        earlier(self.rto_at, earlier(self.delack_at, self.keep_at))
+        // Every entry into the stack asks: no branches.
+        let at = |deadline: Option<Instant>| deadline.unwrap_or(Instant::MAX);
+        let first = at(self.rto_at)
+            .min(at(self.delack_at))
+            .min(at(self.keep_at));
+        (first != Instant::MAX).then_some(first)
     }
 }
 
