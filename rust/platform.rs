@@ -19,8 +19,10 @@ pub(crate) use crate::abstractions::memory::{
 };
 pub(crate) use crate::abstractions::netns_ipv4::Sysctl;
 pub(crate) use crate::abstractions::rcu::{
+    read_lock,
     Rcu,
-    RcuBox, //
+    RcuBox,
+    ReadGuard, //
 };
 pub(crate) use crate::abstractions::rtx_queue::RtxQueue;
 pub(crate) use crate::abstractions::skb_queue::{

@@ -4,7 +4,12 @@
 //! C headers: [`include/net/fib_notifier.h`](srctree/include/net/fib_notifier.h),
 //! [`include/net/ip_fib.h`](srctree/include/net/ip_fib.h)
 
+use super::netdevice::NetDevice;
 use super::netns::Net;
+use super::rcu::{
+    self,
+    ReadGuard, //
+};
 use crate::bindings;
 use crate::stack::ip::route::metrics::Metrics;
 use crate::stack::time::Duration;
@@ -385,11 +390,14 @@ unsafe fn select(res: &bindings::fib_result, hash: u32) -> *const bindings::fib_
 ///
 /// Mirrors [`inet_select_addr`](srctree/net/ipv4/devinet.c)
 pub(crate) fn select_addr(net: &Net, ifindex: u32, dst: u32, scope: u8) -> u32 {
-    super::netdevice::NetDevice::with(net, ifindex, |dev| {
-        // SAFETY: The device is alive, under RCU.
-        u32::from_be(unsafe { bindings::inet_select_addr(dev.as_ptr(), dst.to_be(), scope.into()) })
-    })
-    .unwrap_or(0)
+    let rcu = rcu::read_lock();
+    NetDevice::by_index(net, ifindex, &rcu).map_or(0, |dev| select_addr_of(dev, dst, scope, &rcu))
+}
+
+/// The same where the device is at hand.
+pub(crate) fn select_addr_of(dev: &NetDevice, dst: u32, scope: u8, _rcu: &ReadGuard) -> u32 {
+    // SAFETY: The device is alive, under RCU.
+    u32::from_be(unsafe { bindings::inet_select_addr(dev.as_ptr(), dst.to_be(), scope.into()) })
 }
 
 /// What an address is to the host: `RTN_LOCAL` and so on.

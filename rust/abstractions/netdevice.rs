@@ -4,6 +4,10 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::netns::Net;
+use super::rcu::{
+    self,
+    ReadGuard, //
+};
 use super::rtnl::Rtnl;
 use super::skbuff::Skb;
 use crate::bindings;
@@ -203,11 +207,18 @@ impl NetDevice {
     /// not sleep.
     #[inline]
     pub(crate) fn with<R>(net: &Net, ifindex: u32, f: impl FnOnce(&NetDevice) -> R) -> Option<R> {
-        let _rcu = super::rcu::read_lock();
+        Self::by_index(net, ifindex, &rcu::read_lock()).map(f)
+    }
+
+    /// The device number `ifindex` of `net`.
+    ///
+    /// Mirrors [`dev_get_by_index_rcu`](srctree/net/core/dev.c)
+    #[inline]
+    pub(crate) fn by_index<'a>(net: &Net, ifindex: u32, _rcu: &'a ReadGuard) -> Option<&'a Self> {
         // SAFETY: The namespace is alive, and this is a read-side critical section, which keeps the device.
         unsafe {
             let dev = bindings::dev_get_by_index_rcu(net.as_ptr(), ifindex as i32);
-            (!dev.is_null()).then(|| f(NetDevice::from_ptr(dev)))
+            (!dev.is_null()).then(|| NetDevice::from_ptr(dev))
         }
     }
 

@@ -173,8 +173,8 @@ impl<'a> Passing<'a> {
 
 /// A hook of ours.
 pub(crate) trait Hook: 'static {
-    /// Looks at a packet of `net` and takes it, or lets it pass. Softirq or process, under RCU.
-    fn call(net: &Net, packet: &mut Passing<'_>);
+    /// Looks at a packet of `net` and takes it, or lets it pass. Softirq or process.
+    fn call(net: &Net, packet: &mut Passing<'_>, rcu: &rcu::ReadGuard);
 }
 
 /// A registered hook.
@@ -253,7 +253,8 @@ unsafe extern "C" fn hook<H: Hook>(
         state,
         taken: false,
     };
-    H::call(net, &mut packet);
+    // SAFETY: Whoever walks a packet through hooks is under RCU until the walk is over.
+    H::call(net, &mut packet, unsafe { rcu::ReadGuard::held() });
     match packet.taken {
         true => bindings::NF_STOLEN,
         false => bindings::NF_ACCEPT,
@@ -288,6 +289,20 @@ pub(crate) fn count(net: &Net, point: Point) -> u16 {
     }
 }
 
+/// Whether nobody but our own hook `H` looks at packets at `point`, if anybody does.
+#[inline]
+pub(crate) fn is_only<H: Hook>(net: &Net, point: Point, _rcu: &rcu::ReadGuard) -> bool {
+    // SAFETY: Under RCU; the array has as many entries as it says.
+    unsafe {
+        let e = entries(net, point);
+        e.is_null()
+            || (addr_of!((*e).num_hook_entries).read() == 1
+                && (*(*e).hooks.as_ptr())
+                    .hook
+                    .is_some_and(|f| core::ptr::eq(f as *const (), hook::<H> as *const ())))
+    }
+}
+
 /// Where a packet stands that is walked through hooks by us.
 pub(crate) struct Place<'a> {
     /// The namespace.
@@ -302,23 +317,12 @@ pub(crate) struct Place<'a> {
     pub(crate) sk: *mut bindings::sock,
 }
 
-/// Walks `skb` through the hooks of a place. `None`: a hook dropped, queued or took it. The packet may
-/// come back with another route, other addresses, other bytes.
+/// Walks `skb` through the hooks of a place. An error (positive): a hook dropped it; `None`: one queued or took it. The
+/// packet may come back with another route, other addresses, other bytes.
 ///
 /// Mirrors [`nf_hook`](srctree/include/linux/netfilter.h)
 #[inline]
-pub(crate) fn walk(skb: Skb, at: &Place<'_>) -> Option<Skb> {
-    walk_under(skb, at, &rcu::read_lock()).ok().flatten()
-}
-
-/// The same for who is under RCU already, and wants to know: a hook that dropped the packet gives an error (positive),
-/// one that queued or took it does not.
-#[inline]
-pub(crate) fn walk_under(
-    skb: Skb,
-    at: &Place<'_>,
-    _rcu: &rcu::ReadGuard,
-) -> Result<Option<Skb>, i32> {
+pub(crate) fn walk(skb: Skb, at: &Place<'_>, _rcu: &rcu::ReadGuard) -> Result<Option<Skb>, i32> {
     // SAFETY: Under RCU until the walk is over.
     let entries = unsafe { entries(at.net, at.point) };
     if entries.is_null() {

@@ -104,7 +104,12 @@ impl<T> Rcu<T> {
     /// context; `f` may not sleep.
     #[inline]
     pub fn read<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
-        let _guard = read_lock();
+        self.read_in(&read_lock(), f)
+    }
+
+    /// The same for who is in a read-side critical section already: entering another one is a call into C.
+    #[inline]
+    pub fn read_in<R>(&self, _rcu: &ReadGuard, f: impl FnOnce(Option<&T>) -> R) -> R {
         // Acquire is `rcu_dereference`, and free on the machines that need no barrier for it.
         let node = self.0.load(Ordering::Acquire);
         // SAFETY: A published node is freed a grace period after it was replaced, and this read-side
@@ -156,11 +161,24 @@ impl<T: core::fmt::Debug> core::fmt::Debug for Rcu<T> {
 }
 
 /// A read-side critical section, until it is dropped.
-pub(crate) struct ReadGuard(());
+pub struct ReadGuard(());
+
+impl ReadGuard {
+    /// The read-side critical section that C is in when it calls us.
+    ///
+    /// # Safety
+    ///
+    /// It lasts at least during `'a`.
+    #[inline]
+    pub(super) unsafe fn held<'a>() -> &'a ReadGuard {
+        static HELD: ReadGuard = ReadGuard(());
+        &HELD
+    }
+}
 
 /// Enters a read-side critical section. They nest.
 #[inline]
-pub(crate) fn read_lock() -> ReadGuard {
+pub fn read_lock() -> ReadGuard {
     // SAFETY: No requirements; the guard leaves it again.
     unsafe { bindings::rcu_read_lock() };
     ReadGuard(())

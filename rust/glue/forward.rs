@@ -8,7 +8,11 @@ use super::ip_input::{
     spec_dst, //
 };
 use super::net::State;
-use super::route::Route;
+use super::route::{
+    Onward,
+    Route,
+    Way, //
+};
 use super::tx;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::nf_hook::{
@@ -16,7 +20,7 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
-use crate::abstractions::rcu;
+use crate::abstractions::rcu::ReadGuard;
 use crate::abstractions::skb_meta::PACKET_HOST;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
@@ -32,6 +36,7 @@ use crate::stack::ip::options::{
     Stamp, //
 };
 use crate::stack::ip::route::{
+    Dst,
     Flow,
     Kind,
     LOOPBACK_IFINDEX, //
@@ -48,95 +53,130 @@ use crate::stack::wire::ipv4::{
 };
 use core::ptr::null_mut;
 
-/// Takes a packet that is not for this host and whose data begin with the IP header. Softirq, under RCU;
-/// consumes the packet.
-pub(super) fn forward(state: &State, dev: &NetDevice, header: &Header, mut skb: Skb) {
+/// Takes a packet that is not for this host and whose data begin with the IP header, with what the routes say of it
+/// ([`input`](super::route::input)). Softirq; consumes the packet.
+#[inline]
+pub(super) fn forward(
+    state: &State,
+    dev: &NetDevice,
+    header: &Header,
+    found: &Result<Dst, Errno>,
+    skb: Skb,
+    rcu: &ReadGuard,
+) {
     if skb.pkt_type() != PACKET_HOST || !dev.forwards_ipv4() {
         state.counts.event(Counter::IpInAddrErrors);
         return state.counts.drop(skb, DropReason::IpInAddrErrors);
     }
-    let flow = Flow {
-        saddr: header.saddr,
-        daddr: header.daddr,
-        tos: header.tos,
-        iif: dev.ifindex() as i32,
-        mark: skb.mark(),
-        ..Flow::default()
-    };
-    let route = match Route::output(state, &flow) {
-        Ok(route) if route.kind() == Kind::Unicast => route,
-        Ok(_) => {
+    match found {
+        Ok(info) if info.kind != Kind::Unicast => {
             state.counts.event(Counter::IpInAddrErrors);
-            return state.counts.drop(skb, DropReason::IpInAddrErrors);
+            state.counts.drop(skb, DropReason::IpInAddrErrors);
         }
-        Err(e) => {
-            let code = match e {
-                Errno::EHOSTUNREACH => Some(unreach::HOST),
-                Errno::EACCES => Some(unreach::PKT_FILTERED),
-                Errno::ENETUNREACH => Some(unreach::NET),
-                _ => None,
-            };
-            if let Some(code) = code {
-                send_error(state, &mut skb, header, Type::DEST_UNREACH, code, [0; 4]);
-            }
-            state.counts.event(Counter::IpInNoRoutes);
-            return state.counts.drop(skb, DropReason::IpInNoRoutes);
-        }
-    };
-    let mtu = route.forward_mtu(state);
-    if let Err(refused) = forward::forward(&mut skb, header, mtu as usize) {
-        match refused {
-            Refused::Ttl => {
-                state.counts.event(Counter::IpInHdrErrors);
-                send_error(state, &mut skb, header, Type::TIME_EXCEEDED, 0, [0; 4]);
-            }
-            Refused::TooBig => {
-                let [_, _, m0, m1] = mtu.to_be_bytes();
-                let code = unreach::FRAG_NEEDED;
-                let rest = [0, 0, m0, m1];
-                send_error(state, &mut skb, header, Type::DEST_UNREACH, code, rest);
-            }
-            Refused::Nomem => (),
-        }
-        return state.counts.drop(skb, refused.reason());
+        Ok(info) => Onward::with(state, header.daddr, info, rcu, |way| match way {
+            Ok(way) => forward_by(state, dev, header, &way, skb, rcu),
+            Err(e) => no_route(state, header, skb, e),
+        }),
+        Err(e) => no_route(state, header, skb, *e),
+    }
+}
+
+/// Sends the packet on by this way.
+fn forward_by(
+    state: &State,
+    dev: &NetDevice,
+    header: &Header,
+    way: &Onward<'_>,
+    mut skb: Skb,
+    rcu: &ReadGuard,
+) {
+    let mtu = way.mtu(state, rcu);
+    if let Err(why) = forward::forward(&mut skb, header, mtu as usize) {
+        return refused(state, header, skb, why, mtu);
     }
     if usize::from(header.header_len) > HEADER_LEN {
-        if let Err(reason) = self::options(state, &flow, &route, header, &mut skb) {
+        let flow = Flow {
+            saddr: header.saddr,
+            daddr: header.daddr,
+            tos: header.tos,
+            mark: skb.mark(),
+            ..Flow::default()
+        };
+        if let Err(reason) = self::options(state, &flow, way.oif(), header, &mut skb) {
             return state.counts.drop(skb, reason);
         }
     }
-    if route.is_detour(state, dev, header.saddr) && state.icmp_allow_redirect(header.saddr) {
-        let rest = route.next_hop().octets();
-        send_error(
-            state,
-            &mut skb,
-            header,
-            Type::REDIRECT,
-            redirect::HOST,
-            rest,
-        );
+    if way.is_detour(state, dev, header.saddr) && state.icmp_allow_redirect(header.saddr) {
+        let rest = way.next_hop().octets();
+        let code = redirect::HOST;
+        send_error(state, &mut skb, header, Type::REDIRECT, code, rest);
     }
-    finish(state, dev, &route, skb);
+    finish(state, dev, way, skb, mtu, rcu);
 }
 
-/// Shows the filters a packet that came in by `dev` and is ready to go on, and sends it. Softirq, under RCU.
+/// The routes do not say where the packet should go.
+///
+/// Mirrors [`ip_error`](srctree/net/ipv4/route.c)
+#[cold]
+fn no_route(state: &State, header: &Header, mut skb: Skb, e: Errno) {
+    let code = match e {
+        Errno::EHOSTUNREACH => Some(unreach::HOST),
+        Errno::EACCES => Some(unreach::PKT_FILTERED),
+        Errno::ENETUNREACH => Some(unreach::NET),
+        _ => None,
+    };
+    if let Some(code) = code {
+        send_error(state, &mut skb, header, Type::DEST_UNREACH, code, [0; 4]);
+    }
+    state.counts.event(Counter::IpInNoRoutes);
+    state.counts.drop(skb, DropReason::IpInNoRoutes);
+}
+
+/// The packet does not go on by a way on which `mtu` bytes fit.
+#[cold]
+fn refused(state: &State, header: &Header, mut skb: Skb, why: Refused, mtu: u32) {
+    match why {
+        Refused::Ttl => {
+            state.counts.event(Counter::IpInHdrErrors);
+            send_error(state, &mut skb, header, Type::TIME_EXCEEDED, 0, [0; 4]);
+        }
+        Refused::TooBig => {
+            let [_, _, m0, m1] = mtu.to_be_bytes();
+            let code = unreach::FRAG_NEEDED;
+            let rest = [0, 0, m0, m1];
+            send_error(state, &mut skb, header, Type::DEST_UNREACH, code, rest);
+        }
+        Refused::Nomem => (),
+    }
+    state.counts.drop(skb, why.reason());
+}
+
+/// Shows the filters a packet that came in by `dev` and is ready to go on by a way on which `mtu` bytes fit, and sends
+/// it. Softirq.
 ///
 /// Mirrors the end of [`ip_forward`](srctree/net/ipv4/ip_forward.c)
-pub(super) fn finish(state: &State, dev: &NetDevice, route: &Route, mut skb: Skb) {
-    let rcu = rcu::read_lock();
+#[inline]
+pub(super) fn finish(
+    state: &State,
+    dev: &NetDevice,
+    route: &impl Way,
+    mut skb: Skb,
+    mtu: u32,
+    rcu: &ReadGuard,
+) {
     // Filters look at the packet's route, and what a program had in its queue goes on by it.
-    route.dst.attach(&mut skb, &rcu);
+    route.dst().attach(&mut skb, rcu);
     let at = Place {
         net: state.net,
         point: Point::Forward,
         input: Some(dev),
-        output: Some(route.dst.dev(&rcu)),
+        output: Some(route.dst().dev(rcu)),
         sk: null_mut(),
     };
     // Nobody waits for an answer.
-    if let Ok(Some(skb)) = nf_hook::walk_under(skb, &at, &rcu) {
+    if let Ok(Some(skb)) = nf_hook::walk(skb, &at, rcu) {
         state.counts.event(Counter::IpForwDatagrams);
-        tx::forward_output(state, route, skb);
+        tx::forward_output(state, route, skb, mtu, rcu);
     }
 }
 
@@ -147,13 +187,13 @@ pub(super) fn finish(state: &State, dev: &NetDevice, route: &Route, mut skb: Skb
 pub(super) fn options(
     state: &State,
     flow: &Flow,
-    route: &Route,
+    oif: i32,
     header: &Header,
     skb: &mut Skb,
 ) -> Result<(), DropReason> {
     let own = Flow {
         saddr: Addr::ANY,
-        oif: route.oif() as i32,
+        oif,
         iif: LOOPBACK_IFINDEX,
         ..*flow
     };

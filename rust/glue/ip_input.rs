@@ -13,7 +13,11 @@ use super::net::{
     State, //
 };
 use super::raw;
-use super::route::Route;
+use super::route::{
+    self,
+    Route, //
+};
+use super::rx;
 use super::tx;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::nf_hook::{
@@ -21,6 +25,7 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
+use crate::abstractions::rcu::ReadGuard;
 use crate::abstractions::rp_filter::{
     self,
     Spoofed, //
@@ -60,20 +65,23 @@ use core::ptr::null_mut;
 /// Takes a packet whose data begin with the IP header. Softirq, under RCU; consumes the packet.
 ///
 /// Mirrors [`ip_rcv`](srctree/net/ipv4/ip_input.c)
-pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb) {
+#[inline]
+pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb, rcu: &ReadGuard) {
     if skb.pkt_type() == PACKET_OTHERHOST {
         return state.counts.drop(skb, DropReason::Otherhost);
     }
     state.counts.event(Counter::IpInReceives);
     state.counts.events(Counter::IpInOctets, skb.len() as u64);
-    match ip::rcv(&mut skb, |c| state.counts.event(c)) {
-        Ok(header) => {
-            let segs = u64::from(skb.gso_segs().max(1));
-            state.counts.events(ecn_counter(header.tos), segs);
-        }
+    let header = match ip::rcv(&mut skb, |c| state.counts.event(c)) {
+        Ok(header) => header,
         Err(reason) => return state.counts.drop(skb, reason),
-    }
+    };
+    count_ecn(state, header.tos, u64::from(skb.gso_segs().max(1)));
     skb.cb_clear();
+    // Our own hook there is for what the host walks.
+    if nf_hook::is_only::<rx::PreRouting>(state.net, Point::PreRouting, rcu) {
+        return rcv_finish_core(state, dev, &header, skb, rcu);
+    }
     let at = Place {
         net: state.net,
         point: Point::PreRouting,
@@ -81,18 +89,19 @@ pub(super) fn rcv(state: &State, dev: &NetDevice, mut skb: Skb) {
         output: None,
         sk: null_mut(),
     };
-    if let Some(skb) = nf_hook::walk(skb, &at) {
-        rcv_finish(state, dev.ifindex(), skb);
+    if let Ok(Some(skb)) = nf_hook::walk(skb, &at, rcu) {
+        rcv_finish(state, dev, skb, rcu);
     }
 }
 
 /// Counts packets by what they say of congestion: RFC 3168, 5.
-fn ecn_counter(tos: u8) -> Counter {
+#[inline]
+fn count_ecn(state: &State, tos: u8, segs: u64) {
     match tos & 3 {
-        0 => Counter::IpInNoEctPkts,
-        1 => Counter::IpInEct1Pkts,
-        2 => Counter::IpInEct0Pkts,
-        _ => Counter::IpInCePkts,
+        0 => state.counts.events(Counter::IpInNoEctPkts, segs),
+        1 => state.counts.events(Counter::IpInEct1Pkts, segs),
+        2 => state.counts.events(Counter::IpInEct0Pkts, segs),
+        _ => state.counts.events(Counter::IpInCePkts, segs),
     }
 }
 
@@ -101,68 +110,83 @@ fn header(skb: &mut Skb) -> Result<Header, DropReason> {
     ip::rcv(skb, |_| ())
 }
 
-/// Where to? Mirrors [`ip_rcv_finish`](srctree/net/ipv4/ip_input.c)
-pub(super) fn rcv_finish(state: &State, ifindex: u32, mut skb: Skb) {
-    let header = match header(&mut skb) {
-        Ok(h) => h,
-        Err(reason) => return state.counts.drop(skb, reason),
-    };
+/// Goes on with a packet that has passed PRE_ROUTING, where filters may have rewritten it.
+///
+/// Mirrors [`ip_rcv_finish`](srctree/net/ipv4/ip_input.c)
+pub(super) fn rcv_finish(state: &State, dev: &NetDevice, mut skb: Skb, rcu: &ReadGuard) {
+    match header(&mut skb) {
+        Ok(header) => rcv_finish_core(state, dev, &header, skb, rcu),
+        Err(reason) => state.counts.drop(skb, reason),
+    }
+}
+
+/// Where to? Mirrors [`ip_rcv_finish_core`](srctree/net/ipv4/ip_input.c),
+/// [`ip_route_input_rcu`](srctree/net/ipv4/route.c)
+#[inline]
+fn rcv_finish_core(state: &State, dev: &NetDevice, header: &Header, skb: Skb, rcu: &ReadGuard) {
     let on_lo = skb.dev().is_some_and(|d| d.is_loopback());
     if !on_lo {
         let sound = ip::input::check_martian(header.saddr, header.daddr)
-            .and_then(|()| validate_source(state, ifindex, &header, &skb));
+            .and_then(|()| validate_source(state, dev, header, &skb, rcu));
         if let Err(reason) = sound {
             return state.counts.drop(skb, reason);
         }
     }
-    match state.addr_type(header.daddr) {
-        // What goes to groups on the loopback device is this host's own, and for itself.
-        Kind::Multicast if !on_lo => {
-            if let Some(skb) = mroute::input(state, ifindex, &header, skb) {
-                local_deliver(state, ifindex, &header, skb);
-            }
+    let daddr = header.daddr;
+    if daddr.is_multicast() && !on_lo {
+        if let Some(skb) = mroute::input(state, dev.ifindex(), header, skb) {
+            local_deliver(state, dev, header, skb, rcu);
         }
-        Kind::Local | Kind::Broadcast | Kind::Multicast => {
-            local_deliver(state, ifindex, &header, skb)
-        }
-        _ => {
-            NetDevice::with(state.net, ifindex, |dev| {
-                forward::forward(state, dev, &header, skb)
-            });
-        }
+        return;
     }
+    // What goes to groups on the loopback device is this host's own, and for itself.
+    if daddr.is_multicast() || daddr.is_broadcast() || daddr.is_zeronet() {
+        return local_deliver(state, dev, header, skb, rcu);
+    }
+    let flow = Flow {
+        saddr: header.saddr,
+        daddr,
+        tos: header.tos,
+        iif: dev.ifindex() as i32,
+        mark: skb.mark(),
+        ..Flow::default()
+    };
+    let found = route::input(state, &flow, rcu);
+    if found.is_ok_and(|d| matches!(d.kind, Kind::Local | Kind::Broadcast)) {
+        return local_deliver(state, dev, header, skb, rcu);
+    }
+    forward::forward(state, dev, header, &found, skb, rcu);
 }
 
 /// Drops what claims to be from this host, or from where nothing comes this way: RFC 1122, 3.2.1.3; RFC 3704.
 ///
 /// Mirrors [`fib_validate_source`](srctree/net/ipv4/fib_frontend.c)
+#[inline]
 fn validate_source(
     state: &State,
-    ifindex: u32,
+    dev: &NetDevice,
     header: &Header,
     skb: &Skb,
+    rcu: &ReadGuard,
 ) -> Result<(), DropReason> {
     // Who has no address yet has no way back, and what this host sent to a group is its own.
     if header.saddr.is_any() || skb.pkt_type() == PACKET_LOOPBACK {
         return Ok(());
     }
-    let checked = NetDevice::with(state.net, ifindex, |dev| {
-        let strict = dev.rp_filter();
-        if strict == 0 {
-            let own = state.addr_type(header.saddr) == Kind::Local;
-            return match own && !dev.accept_local() {
-                true => Err(Spoofed::Local),
-                false => Ok(()),
-            };
-        }
+    let strict = dev.rp_filter();
+    let checked = if strict != 0 {
         let ends = (header.saddr.to_u32(), header.daddr.to_u32(), header.tos);
         rp_filter::validate_source(state.net, dev, ends, strict)
-    });
+    } else if state.addr_type_in(rcu, header.saddr) == Kind::Local && !dev.accept_local() {
+        Err(Spoofed::Local)
+    } else {
+        Ok(())
+    };
     match checked {
-        None | Some(Ok(())) => Ok(()),
-        Some(Err(Spoofed::Local)) => Err(DropReason::IpLocalSource),
-        Some(Err(Spoofed::Invalid)) => Err(DropReason::IpInvalidSource),
-        Some(Err(Spoofed::Path)) => {
+        Ok(()) => Ok(()),
+        Err(Spoofed::Local) => Err(DropReason::IpLocalSource),
+        Err(Spoofed::Invalid) => Err(DropReason::IpInvalidSource),
+        Err(Spoofed::Path) => {
             state.counts.event(Counter::IpReversePathFilter);
             Err(DropReason::IpRpfilter)
         }
@@ -170,26 +194,23 @@ fn validate_source(
 }
 
 /// Mirrors [`ip_local_deliver`](srctree/net/ipv4/ip_input.c)
-fn local_deliver(state: &State, ifindex: u32, header: &Header, skb: Skb) {
+fn local_deliver(state: &State, dev: &NetDevice, header: &Header, skb: Skb, rcu: &ReadGuard) {
     let skb = match header.is_fragment() {
-        true => frag::defrag(state, ifindex, header, skb),
+        true => frag::defrag(state, dev.ifindex(), header, skb),
         false => Some(skb),
     };
     let Some(skb) = skb else {
         return;
     };
-    let walked = NetDevice::with(state.net, ifindex, |dev| {
-        let at = Place {
-            net: state.net,
-            point: Point::LocalIn,
-            input: Some(dev),
-            output: None,
-            sk: null_mut(),
-        };
-        nf_hook::walk(skb, &at)
-    });
-    if let Some(skb) = walked.flatten() {
-        local_deliver_finish(state, ifindex, skb);
+    let at = Place {
+        net: state.net,
+        point: Point::LocalIn,
+        input: Some(dev),
+        output: None,
+        sk: null_mut(),
+    };
+    if let Ok(Some(skb)) = nf_hook::walk(skb, &at, rcu) {
+        local_deliver_finish(state, dev.ifindex(), skb);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
         },
         netns::Net,
         rcu::{
+            self,
             Rcu,
             RcuBox, //
         },
@@ -335,14 +336,17 @@ impl Router {
             return state.counts.drop(skb, refused.reason());
         }
         if usize::from(header.header_len) > HEADER_LEN {
-            if let Err(reason) = forward::options(state, &flow, &route, header, &mut skb) {
+            let oif = route.oif() as i32;
+            if let Err(reason) = forward::options(state, &flow, oif, header, &mut skb) {
                 return state.counts.drop(skb, reason);
             }
         }
         self.vifs.count_out(vif, skb.len());
-        NetDevice::with(state.net, ifindex, |dev| {
-            forward::finish(state, dev, &route, skb)
-        });
+        let rcu = rcu::read_lock();
+        if let Some(dev) = NetDevice::by_index(state.net, ifindex, &rcu) {
+            let mtu = route.forward_mtu(state, &rcu);
+            forward::finish(state, dev, &route, skb, mtu, &rcu);
+        }
     }
 
     /// Has a packet wait until the daemon has said where it goes, and asks if it is the first.

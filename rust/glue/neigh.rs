@@ -16,6 +16,10 @@ use crate::abstractions::memory::Arc;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netevent;
 use crate::abstractions::netns::Net;
+use crate::abstractions::rcu::{
+    self,
+    ReadGuard, //
+};
 use crate::abstractions::skb_queue::SkbQueue;
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer::{
@@ -103,6 +107,7 @@ impl Expire for Due {
 }
 
 /// A device as the stack sees it.
+#[inline]
 pub(super) fn link(dev: &NetDevice) -> Link {
     Link {
         ifindex: dev.ifindex() as i32,
@@ -121,15 +126,42 @@ fn clock(state: &State) -> Clock {
     }
 }
 
-/// The neighbour `addr` behind `dev`. Atomic. `None` when there is no memory, or no room in the table.
-pub(super) fn lookup(state: &State, dev: &NetDevice, addr: Addr) -> Option<Arc<Neigh>> {
+/// Calls `f` with the neighbour `addr` behind `dev`, made if it is not there. Atomic. `None` when there is no memory,
+/// or no room in the table.
+///
+/// Mirrors [`ip_neigh_gw4`](srctree/include/net/route.h)
+#[inline]
+pub(super) fn with<R>(
+    state: &State,
+    dev: &NetDevice,
+    addr: Addr,
+    rcu: &ReadGuard,
+    f: impl FnOnce(Option<&Arc<Neigh>>) -> R,
+) -> R {
     let key = Key {
         ifindex: dev.ifindex() as i32,
         addr,
     };
-    if let Some(n) = state.neigh.lookup(key) {
-        return Some(n);
-    }
+    state.neigh.with(rcu, key, |n| {
+        let made;
+        f(match n {
+            Some(n) => Some(n),
+            None => {
+                made = create(state, key);
+                made.as_ref()
+            }
+        })
+    })
+}
+
+/// The neighbour `addr` behind `dev`, as [`with`] finds it.
+fn lookup(state: &State, dev: &NetDevice, addr: Addr) -> Option<Arc<Neigh>> {
+    with(state, dev, addr, &rcu::read_lock(), |n| n.cloned())
+}
+
+/// The neighbour, made if it is not there.
+#[cold]
+fn create(state: &State, key: Key) -> Option<Arc<Neigh>> {
     let mut dead = SkbQueue::new();
     let now = timer::now();
     let found = state
@@ -160,9 +192,24 @@ pub(super) fn is_resolved(state: &State, dev: &NetDevice, addr: Addr) -> bool {
 }
 
 /// Sends a packet, whose data begin with the IP header, to a neighbour; it waits if the address is not
-/// known yet. Errors: those of the device's queue.
+/// known yet. The clock is asked only if the state machine is. Errors: those of the device's queue.
 #[inline]
 pub(super) fn output(
+    state: &State,
+    n: &Arc<Neigh>,
+    dev: &NetDevice,
+    skb: Skb,
+    now: impl FnOnce() -> Instant,
+) -> Result<(), Errno> {
+    match n.connected() {
+        Some(ha) => tx::xmit(state, dev, skb, ha),
+        None => event_send(state, n, dev, skb, now()),
+    }
+}
+
+/// The same, when the state machine has to be asked.
+#[cold]
+fn event_send(
     state: &State,
     n: &Arc<Neigh>,
     dev: &NetDevice,

@@ -32,6 +32,10 @@ use crate::abstractions::netns::{
     Slot, //
 };
 use crate::abstractions::nf_hook;
+use crate::abstractions::rcu::{
+    self,
+    ReadGuard, //
+};
 use crate::abstractions::rtnl::Rtnl;
 use crate::abstractions::timer;
 use crate::stack::icmp::limit::{
@@ -330,11 +334,17 @@ impl State {
     /// What an address is to this host.
     #[inline]
     pub(crate) fn addr_type(&self, addr: Addr) -> Kind {
+        self.addr_type_in(&rcu::read_lock(), addr)
+    }
+
+    /// The same for who is in a read-side critical section already.
+    #[inline]
+    pub(super) fn addr_type_in(&self, rcu: &ReadGuard, addr: Addr) -> Kind {
         if self.fib_state.is_lossy() {
             let rtn = fib_notifier::addr_type(self.net, addr.to_u32());
             return Kind::from_rtn(rtn).unwrap_or(Kind::Unicast);
         }
-        self.fib.addr_type(addr)
+        self.fib.addr_type_in(rcu, addr)
     }
 
     /// Whether an ICMP error may be sent to `daddr` now.

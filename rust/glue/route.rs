@@ -27,7 +27,8 @@ use crate::abstractions::netns::Net;
 use crate::abstractions::rcu::{
     self,
     Rcu,
-    RcuBox, //
+    RcuBox,
+    ReadGuard, //
 };
 use crate::abstractions::route_config::uses_pmtu;
 use crate::abstractions::timer;
@@ -90,23 +91,56 @@ impl Hops {
         }
     }
 
-    fn find(hops: Option<&Array<Arc<Hop>>>, key: &Key) -> Result<Dst, usize> {
+    #[inline]
+    fn find<'a>(hops: Option<&'a Array<Arc<Hop>>>, key: &Key) -> Result<&'a Dst, usize> {
         let hops = hops.map_or(&[][..], |a| a);
         let at = hops.binary_search_by_key(key, |h| h.key)?;
         match hops.get(at) {
-            Some(hop) if !hop.dst.is_dead() => Ok(hop.dst.clone()),
+            Some(hop) if !hop.dst.is_dead() => Ok(&hop.dst),
             _ => Err(at),
         }
     }
 
-    /// The route of a next hop, made if it is not there. Atomic. `None` when there is no memory.
-    fn get(&self, dev: &NetDevice, key: Key, flags: u32) -> Option<Dst> {
-        if let Ok(dst) = self.current.read(|hops| Self::find(hops, &key)) {
-            return Some(dst);
+    /// Calls `f` with the route of a next hop, made if it is not there. Atomic.
+    ///
+    /// Errors: ENODEV and ENETUNREACH for a device that is not there or down; ENOBUFS when there is no memory.
+    #[inline]
+    fn with<R>(
+        &self,
+        net: &Net,
+        key: Key,
+        flags: u32,
+        rcu: &ReadGuard,
+        f: impl FnOnce(Result<&Dst, Errno>) -> R,
+    ) -> R {
+        self.current.read_in(rcu, |hops| {
+            let made;
+            f(match Self::find(hops, &key) {
+                // The route keeps its device: none is looked up.
+                Ok(dst) if dst.dev(rcu).is_up() => Ok(dst),
+                Ok(_) => Err(Errno::ENETUNREACH),
+                Err(_) => {
+                    made = self.create(net, key, flags, rcu);
+                    made.as_ref().map_err(|e| *e)
+                }
+            })
+        })
+    }
+
+    #[cold]
+    fn create(&self, net: &Net, key: Key, flags: u32, rcu: &ReadGuard) -> Result<Dst, Errno> {
+        let dev = NetDevice::by_index(net, key.oif, rcu).ok_or(Errno::ENODEV)?;
+        match dev.is_up() {
+            true => self.add(dev, key, flags).ok_or(Errno::ENOBUFS),
+            false => Err(Errno::ENETUNREACH),
         }
+    }
+
+    /// `None` when there is no memory.
+    fn add(&self, dev: &NetDevice, key: Key, flags: u32) -> Option<Dst> {
         let guard = self.writer.lock();
         // Somebody may have been faster.
-        let at = match self.current.read(|hops| Self::find(hops, &key)) {
+        let at = match self.current.read(|hops| Self::find(hops, &key).cloned()) {
             Ok(dst) => return Some(dst),
             Err(at) => at,
         };
@@ -153,10 +187,22 @@ impl Hops {
     }
 }
 
+/// What transmission needs to know of the way of a packet.
+pub(super) trait Way {
+    /// What the packet carries.
+    fn dst(&self) -> &Dst;
+
+    /// Who gets it.
+    fn hop(&self) -> NextHop<&Arc<Neigh>>;
+
+    /// What is done with it.
+    fn kind(&self) -> Kind;
+}
+
 /// Who gets a packet on the link.
-pub(super) enum NextHop {
+pub(super) enum NextHop<N = Arc<Neigh>> {
     /// A neighbour whose address has to be asked for.
-    Neigh(Arc<Neigh>),
+    Neigh(N),
     /// An address that is known: a group's, everybody's, the only one there is.
     Static(ethernet::Addr),
 }
@@ -179,6 +225,210 @@ pub(crate) struct Route {
     metrics: Option<Arc<Metrics>>,
 }
 
+/// The way of one packet that is sent on. Nobody keeps it, so that it needs no references of its own.
+pub(super) struct Onward<'a> {
+    dst: &'a Dst,
+    hop: NextHop<&'a Arc<Neigh>>,
+    info: &'a route::Dst,
+    pmtu: Option<Pmtu>,
+}
+
+impl Way for Route {
+    #[inline]
+    fn dst(&self) -> &Dst {
+        &self.dst
+    }
+
+    #[inline]
+    fn hop(&self) -> NextHop<&Arc<Neigh>> {
+        match &self.hop {
+            NextHop::Neigh(n) => NextHop::Neigh(n),
+            NextHop::Static(ha) => NextHop::Static(*ha),
+        }
+    }
+
+    #[inline]
+    fn kind(&self) -> Kind {
+        self.info.kind
+    }
+}
+
+impl Way for Onward<'_> {
+    #[inline]
+    fn dst(&self) -> &Dst {
+        self.dst
+    }
+
+    #[inline]
+    fn hop(&self) -> NextHop<&Arc<Neigh>> {
+        match self.hop {
+            NextHop::Neigh(n) => NextHop::Neigh(n),
+            NextHop::Static(ha) => NextHop::Static(ha),
+        }
+    }
+
+    #[inline]
+    fn kind(&self) -> Kind {
+        self.info.kind
+    }
+}
+
+impl Key {
+    /// The next hop that a route leads to.
+    #[inline]
+    fn of(info: &route::Dst) -> Key {
+        Key {
+            oif: info.oif as u32,
+            gateway: match info.via_gateway {
+                true => info.next_hop.to_u32(),
+                false => 0,
+            },
+            rtn: info.kind as u8,
+        }
+    }
+}
+
+impl<'a> Onward<'a> {
+    /// Calls `f` with the way of a packet to `daddr`, which is for one destination, as the routes say it ([`input`]).
+    ///
+    /// Errors: as [`Route::output`].
+    ///
+    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
+    #[inline]
+    pub(super) fn with<R>(
+        state: &State,
+        daddr: Addr,
+        info: &route::Dst,
+        rcu: &ReadGuard,
+        f: impl FnOnce(Result<Onward<'_>, Errno>) -> R,
+    ) -> R {
+        let mut info = *info;
+        let pmtu = learn(state, daddr, &Via::of(&info), &mut info);
+        let key = Key::of(&info);
+        state.hops.with(state.net, key, 0, rcu, |dst| {
+            let dst = match dst {
+                Ok(dst) => dst,
+                Err(e) => return f(Err(e)),
+            };
+            let dev = dst.dev(rcu);
+            let info = &info;
+            match stack::neigh::static_addr(&neigh::link(dev), info.kind, info.next_hop) {
+                Some(ha) => f(Ok(Onward {
+                    dst,
+                    hop: NextHop::Static(ha),
+                    info,
+                    pmtu,
+                })),
+                None => neigh::with(state, dev, info.next_hop, rcu, |n| {
+                    f(match n {
+                        Some(n) => Ok(Onward {
+                            dst,
+                            hop: NextHop::Neigh(n),
+                            info,
+                            pmtu,
+                        }),
+                        None => Err(Errno::ENOBUFS),
+                    })
+                }),
+            }
+        })
+    }
+
+    /// The number of the device that the packet leaves by.
+    #[inline]
+    pub(super) fn oif(&self) -> i32 {
+        self.info.oif
+    }
+
+    /// The largest packet that goes this way, in bytes.
+    #[inline]
+    pub(super) fn mtu(&self, state: &State, rcu: &ReadGuard) -> u32 {
+        forward_mtu(state, self.info, self.pmtu, self.dst.dev(rcu))
+    }
+
+    /// Where the packet goes next: the gateway, or the destination itself.
+    ///
+    /// Mirrors [`rt_nexthop`](srctree/include/net/route.h)
+    pub(super) fn next_hop(&self) -> Addr {
+        self.info.next_hop
+    }
+
+    /// Whether a packet of `saddr`'s, which came in by `dev`, need not have come: its sender and its next hop are on
+    /// the same link.
+    ///
+    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
+    #[inline]
+    pub(super) fn is_detour(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
+        self.oif() as u32 == dev.ifindex() && self.is_detour_on(state, dev, saddr)
+    }
+
+    #[cold]
+    fn is_detour_on(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
+        if !dev.tx_redirects() {
+            return false;
+        }
+        let near = dev.shared_media()
+            || dev.addr_onlink(
+                saddr.to_u32(),
+                match self.info.via_gateway {
+                    true => self.info.next_hop.to_u32(),
+                    false => saddr.to_u32(),
+                },
+            );
+        let back = Flow {
+            daddr: saddr,
+            iif: route::LOOPBACK_IFINDEX,
+            ..Flow::default()
+        };
+        near && look_up(state, &back, &rcu::read_lock()).is_ok_and(|(way, _)| {
+            way.kind == Kind::Unicast && !way.via_gateway && way.oif as u32 == dev.ifindex()
+        })
+    }
+}
+
+/// What was learned of the way to `daddr` by the next hop `via`: a better gateway changes `info`, the path's MTU is
+/// returned.
+#[inline]
+fn learn(state: &State, daddr: Addr, via: &Via, info: &mut route::Dst) -> Option<Pmtu> {
+    let era = state.net.fnhe_genid();
+    let known = state.exceptions.find(daddr, via, era, timer::now);
+    if let Some(gateway) = known.gateway {
+        info.next_hop = gateway;
+        info.via_gateway = true;
+    }
+    known.pmtu
+}
+
+/// The MTU of a way, of which the path's may have been learned.
+#[inline]
+fn path_mtu(info: &route::Dst, learned: Option<Pmtu>, dev: &NetDevice) -> u32 {
+    match learned.filter(|p| p.expires > timer::now()) {
+        Some(p) => p.mtu,
+        None => raw_mtu(info, dev),
+    }
+    .clamp(68, 65_535)
+}
+
+/// The route's MTU, or the device's.
+#[inline]
+fn raw_mtu(info: &route::Dst, dev: &NetDevice) -> u32 {
+    match info.mtu {
+        0 => dev.mtu(),
+        mtu => mtu,
+    }
+}
+
+/// The MTU that a packet to be sent on is held against: what was learned is for our own packets.
+///
+/// Mirrors [`ip_dst_mtu_maybe_forward`](srctree/include/net/ip.h)
+#[inline]
+fn forward_mtu(state: &State, info: &route::Dst, learned: Option<Pmtu>, dev: &NetDevice) -> u32 {
+    if info.mtu_locked || state.net.sysctl().ip_forward_use_pmtu() != 0 {
+        return path_mtu(info, learned, dev);
+    }
+    raw_mtu(info, dev).clamp(68, 65_535)
+}
+
 impl Route {
     /// Looks up the way of a packet. Any context; does not sleep.
     ///
@@ -187,66 +437,49 @@ impl Route {
     ///
     /// Mirrors [`ip_route_output_key`](srctree/net/ipv4/route.c)
     pub(crate) fn output(state: &State, flow: &Flow) -> Result<Route, Errno> {
+        let rcu = rcu::read_lock();
         // Before the tables are read, so that a change in between outdates the answer.
         let genid = state.genid();
-        let (mut info, metrics) = look_up(state, flow)?;
+        let (mut info, metrics) = look_up(state, flow, &rcu)?;
         info.genid = genid;
-        let metrics = match metrics.is_none() {
-            true => None,
-            false => Some(Arc::try_new(metrics).map_err(|_| Errno::ENOBUFS)?),
-        };
         let daddr = match info.kind {
             Kind::Local => info.next_hop,
             _ => flow.daddr,
         };
         let via = Via::of(&info);
-        let era = state.net.fnhe_genid();
-        let known = state.exceptions.find(daddr, &via, era, timer::now());
-        if let Some(gateway) = known.gateway {
-            info.next_hop = gateway;
-            info.via_gateway = true;
+        let pmtu = learn(state, daddr, &via, &mut info);
+        let flags = match info.kind {
+            Kind::Local => dst::RTCF_LOCAL,
+            // For the copy that comes back to this host.
+            Kind::Broadcast => dst::RTCF_BROADCAST | dst::RTCF_LOCAL,
+            Kind::Multicast => dst::RTCF_MULTICAST | dst::RTCF_LOCAL,
+            _ => 0,
+        };
+        let key = Key::of(&info);
+        let dst = state
+            .hops
+            .with(state.net, key, flags, &rcu, |dst| dst.cloned())?;
+        let dev = dst.dev(&rcu);
+        if info.src.is_any() {
+            info.src = select_source(dev, &info, &rcu);
         }
-        NetDevice::with(state.net, info.oif as u32, |dev| {
-            if !dev.is_up() {
-                return Err(Errno::ENETUNREACH);
+        let link = neigh::link(dev);
+        let hop = match stack::neigh::static_addr(&link, info.kind, info.next_hop) {
+            Some(ha) => NextHop::Static(ha),
+            None => {
+                let n = neigh::with(state, dev, info.next_hop, &rcu, |n| n.cloned());
+                NextHop::Neigh(n.ok_or(Errno::ENOBUFS)?)
             }
-            if info.src.is_any() {
-                info.src = select_source(state, &info);
-            }
-            let flags = match info.kind {
-                Kind::Local => dst::RTCF_LOCAL,
-                // For the copy that comes back to this host.
-                Kind::Broadcast => dst::RTCF_BROADCAST | dst::RTCF_LOCAL,
-                Kind::Multicast => dst::RTCF_MULTICAST | dst::RTCF_LOCAL,
-                _ => 0,
-            };
-            let key = Key {
-                oif: dev.ifindex(),
-                gateway: match info.via_gateway {
-                    true => info.next_hop.to_u32(),
-                    false => 0,
-                },
-                rtn: info.kind as u8,
-            };
-            let dst = state.hops.get(dev, key, flags).ok_or(Errno::ENOBUFS)?;
-            let link = neigh::link(dev);
-            let hop = match stack::neigh::static_addr(&link, info.kind, info.next_hop) {
-                Some(ha) => NextHop::Static(ha),
-                None => {
-                    NextHop::Neigh(neigh::lookup(state, dev, info.next_hop).ok_or(Errno::ENOBUFS)?)
-                }
-            };
-            Ok(Route {
-                dst,
-                hop,
-                info,
-                daddr,
-                via,
-                pmtu: known.pmtu,
-                metrics,
-            })
+        };
+        Ok(Route {
+            dst,
+            hop,
+            info,
+            daddr,
+            via,
+            pmtu,
+            metrics,
         })
-        .unwrap_or(Err(Errno::ENODEV))
     }
 
     /// Whether the routes still say the same, as far as anybody knows.
@@ -284,11 +517,7 @@ impl Route {
     /// The same where the device is at hand.
     #[inline]
     pub(super) fn mtu_at(&self, dev: &NetDevice) -> u32 {
-        match self.learned() {
-            Some(p) => p.mtu,
-            None => self.raw_mtu(dev),
-        }
-        .clamp(68, 65_535)
+        path_mtu(&self.info, self.pmtu, dev)
     }
 
     /// What was learned of the way, while it is believed.
@@ -298,23 +527,9 @@ impl Route {
         self.pmtu.filter(|p| p.expires > timer::now())
     }
 
-    /// The route's MTU, or the device's.
-    #[inline]
-    fn raw_mtu(&self, dev: &NetDevice) -> u32 {
-        match self.info.mtu {
-            0 => dev.mtu(),
-            mtu => mtu,
-        }
-    }
-
-    /// The MTU that a packet to be sent on is held against: what was learned is for our own packets.
-    ///
-    /// Mirrors [`ip_dst_mtu_maybe_forward`](srctree/include/net/ip.h)
-    pub(super) fn forward_mtu(&self, state: &State) -> u32 {
-        if self.info.mtu_locked || state.net.sysctl().ip_forward_use_pmtu() != 0 {
-            return self.mtu();
-        }
-        self.own_mtu()
+    /// The MTU that a packet to be sent on is held against.
+    pub(super) fn forward_mtu(&self, state: &State, rcu: &ReadGuard) -> u32 {
+        forward_mtu(state, &self.info, self.pmtu, self.dst.dev(rcu))
     }
 
     /// The MTU for a socket with this `IP_MTU_DISCOVER`: some want to hear of no path.
@@ -353,14 +568,8 @@ impl Route {
     pub(crate) fn adv_mtu(&self) -> u32 {
         match &self.metrics {
             Some(m) if m.advmss != 0 => m.advmss.saturating_add(TCP_HEADERS),
-            _ => self.own_mtu(),
+            _ => raw_mtu(&self.info, self.dst.dev(&rcu::read_lock())).clamp(68, 65_535),
         }
-    }
-
-    /// The route's MTU or the device's.
-    fn own_mtu(&self) -> u32 {
-        self.raw_mtu(self.dst.dev(&rcu::read_lock()))
-            .clamp(68, 65_535)
     }
 
     /// Whether packets of the largest size go without DF: the path is said to be narrower than can be, or
@@ -434,39 +643,6 @@ impl Route {
         }
     }
 
-    /// Whether a packet of `saddr`'s, which came in by `dev` and goes on this way, need not have come: its sender
-    /// and its next hop are on the same link.
-    ///
-    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
-    pub(super) fn is_detour(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
-        if self.oif() != dev.ifindex() || !dev.tx_redirects() {
-            return false;
-        }
-        let near = dev.shared_media()
-            || dev.addr_onlink(
-                saddr.to_u32(),
-                match self.info.via_gateway {
-                    true => self.info.next_hop.to_u32(),
-                    false => saddr.to_u32(),
-                },
-            );
-        let back = Flow {
-            daddr: saddr,
-            iif: route::LOOPBACK_IFINDEX,
-            ..Flow::default()
-        };
-        near && look_up(state, &back).is_ok_and(|(way, _)| {
-            way.kind == Kind::Unicast && !way.via_gateway && way.oif as u32 == dev.ifindex()
-        })
-    }
-
-    /// Where its packets go next: the gateway, or the destination itself.
-    ///
-    /// Mirrors [`rt_nexthop`](srctree/include/net/route.h)
-    pub(super) fn next_hop(&self) -> Addr {
-        self.info.next_hop
-    }
-
     /// The MTU, and the sizes of the GSO packets that the device takes: bytes without headers, segments.
     ///
     /// Mirrors [`sk_setup_caps`](srctree/net/core/sock.c)
@@ -503,22 +679,66 @@ fn is_default_gateway(state: &State, gateway: Addr) -> bool {
 
 /// Asks the mirror where it is exact, else the host. Of a route's metrics the mirror knows only whether there are
 /// any.
-fn look_up(state: &State, flow: &Flow) -> Result<(route::Dst, Metrics), Errno> {
-    let mut metrics = Metrics::default();
-    if state.fib_state.exact(state.net, flow) {
-        let dst = state.fib.route_output(flow)?;
-        if dst.has_metrics {
-            metrics = ask_host(state, flow)?.metrics;
-        }
-        return Ok((dst, metrics));
+#[inline]
+fn look_up(
+    state: &State,
+    flow: &Flow,
+    rcu: &ReadGuard,
+) -> Result<(route::Dst, Option<Arc<Metrics>>), Errno> {
+    if !state.fib_state.exact(state.net, flow) {
+        return look_up_at_host(state, flow);
     }
+    let dst = state.fib.route_output_in(rcu, flow)?;
+    let metrics = match dst.has_metrics {
+        true => shared(ask_host(state, flow)?.metrics)?,
+        false => None,
+    };
+    Ok((dst, metrics))
+}
+
+/// The metrics of a route that has some.
+#[cold]
+fn shared(metrics: Metrics) -> Result<Option<Arc<Metrics>>, Errno> {
+    match metrics.is_none() {
+        true => Ok(None),
+        false => Arc::try_new(metrics).map(Some).map_err(|_| Errno::ENOBUFS),
+    }
+}
+
+#[cold]
+fn look_up_at_host(
+    state: &State,
+    flow: &Flow,
+) -> Result<(route::Dst, Option<Arc<Metrics>>), Errno> {
+    let mut metrics = Metrics::default();
     let dst = state.fib.route_output_with(flow, |flow| {
         let found = ask_host(state, flow)?;
         metrics = found.metrics;
         let alias = fib::alias(&found).ok_or(Errno::EINVAL)?;
         Ok((found.dst_len, alias))
     })?;
-    Ok((dst, metrics))
+    Ok((dst, shared(metrics)?))
+}
+
+/// Where a packet goes that came in and is for one destination: to this host, if the answer's kind says that, or on.
+/// Softirq.
+///
+/// Errors: as [`Route::output`], but those about the device and memory.
+///
+/// Mirrors [`ip_route_input_slow`](srctree/net/ipv4/route.c), the part behind the checks of the addresses
+#[inline]
+pub(super) fn input(state: &State, flow: &Flow, rcu: &ReadGuard) -> Result<route::Dst, Errno> {
+    match state.fib_state.exact(state.net, flow) {
+        true => state.fib.route_input(rcu, flow),
+        false => input_by_host(state, flow),
+    }
+}
+
+#[cold]
+fn input_by_host(state: &State, flow: &Flow) -> Result<route::Dst, Errno> {
+    let found = ask_host(state, flow)?;
+    let alias = fib::alias(&found).ok_or(Errno::EINVAL)?;
+    route::Dst::input(flow, &alias, state.fib.genid())
 }
 
 /// The host's answer.
@@ -561,11 +781,7 @@ pub(super) fn device_of(state: &State, addr: Addr) -> i32 {
 /// A source address for packets whose socket and route name none.
 ///
 /// Mirrors [`fib_info_update_nhc_saddr`](srctree/net/ipv4/fib_semantics.c)
-fn select_source(state: &State, info: &route::Dst) -> Addr {
-    Addr::from_u32(fib_notifier::select_addr(
-        state.net,
-        info.oif as u32,
-        info.next_hop.to_u32(),
-        info.scope.0,
-    ))
+fn select_source(dev: &NetDevice, info: &route::Dst, rcu: &ReadGuard) -> Addr {
+    let dst = info.next_hop.to_u32();
+    Addr::from_u32(fib_notifier::select_addr_of(dev, dst, info.scope.0, rcu))
 }

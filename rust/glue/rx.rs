@@ -37,6 +37,10 @@ use crate::abstractions::packet_type::{
     Handler,
     PacketType, //
 };
+use crate::abstractions::rcu::{
+    self,
+    ReadGuard, //
+};
 use crate::abstractions::skbuff::{
     SkBuff,
     Skb, //
@@ -61,7 +65,7 @@ const ARP_REPLY: [u8; 2] = [0, 2];
 pub(crate) struct Ingress;
 
 impl Hook for Ingress {
-    fn call(net: &Net, packet: &mut Passing<'_>) {
+    fn call(net: &Net, packet: &mut Passing<'_>, rcu: &ReadGuard) {
         if packet.skb().protocol() != ETH_P_IP || packet.skb().vlan_tag_present() {
             return;
         }
@@ -77,7 +81,7 @@ impl Hook for Ingress {
         };
         if let Some(mut skb) = packet.take() {
             prepare(&mut skb);
-            ip_input::rcv(state, dev, skb);
+            ip_input::rcv(state, dev, skb, rcu);
         }
     }
 }
@@ -106,7 +110,7 @@ fn prepare(skb: &mut SkBuff) {
 pub(super) struct PreRouting;
 
 impl Hook for PreRouting {
-    fn call(_net: &Net, packet: &mut Passing<'_>) {
+    fn call(_net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
         // Ours, on their walk through the hooks, and those that only cross a bridge, go on.
         if !packet.is_ours() && !packet.is_bridged() && !is_igmp(packet.skb()) {
             if let Some(skb) = packet.take() {
@@ -121,7 +125,7 @@ impl Hook for PreRouting {
 pub(super) struct ArpIn;
 
 impl Hook for ArpIn {
-    fn call(_net: &Net, packet: &mut Passing<'_>) {
+    fn call(_net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
         if packet.skb().linear().get(6..8) == Some(&ARP_REPLY) {
             return;
         }
@@ -160,7 +164,7 @@ pub(crate) struct LocalIn;
 
 impl Hook for LocalIn {
     #[inline]
-    fn call(net: &Net, packet: &mut Passing<'_>) {
+    fn call(net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
         let Some(state) = State::of(net) else {
             return;
         };
@@ -343,7 +347,7 @@ impl Handler for Ipv4 {
         match State::of(dev.net()) {
             Some(state) => {
                 prepare(&mut skb);
-                ip_input::rcv(state, dev, skb);
+                ip_input::rcv(state, dev, skb, &rcu::read_lock());
             }
             None => skb.consume(),
         }

@@ -16,7 +16,8 @@ use super::neigh;
 use super::net::State;
 use super::route::{
     NextHop,
-    Route, //
+    Route,
+    Way, //
 };
 use crate::abstractions::dst;
 use crate::abstractions::netdevice::NetDevice;
@@ -25,7 +26,10 @@ use crate::abstractions::nf_hook::{
     Place,
     Point, //
 };
-use crate::abstractions::rcu;
+use crate::abstractions::rcu::{
+    self,
+    ReadGuard, //
+};
 use crate::abstractions::skbuff::Skb;
 use crate::abstractions::timer;
 use crate::bindings;
@@ -104,7 +108,7 @@ pub(super) fn local_out(
             None => return Ok(()),
         }
     }
-    output(state, route, dev, skb, mtu, now)
+    output(state, route, dev, skb, mtu, || now)
 }
 
 /// Lets this host hear a packet to a group or to everybody, its `own` also if it sends packets to groups on. `None`: it
@@ -112,7 +116,7 @@ pub(super) fn local_out(
 ///
 /// Mirrors [`ip_mc_output`](srctree/net/ipv4/ip_output.c)
 #[cold]
-fn mc_output(state: &State, route: &Route, dev: &NetDevice, skb: Skb, own: bool) -> Option<Skb> {
+fn mc_output(state: &State, route: &impl Way, dev: &NetDevice, skb: Skb, own: bool) -> Option<Skb> {
     let Ok(fields) = ipv4::Packet::new_quoted(skb.linear()).map(|p| p.fields()) else {
         return Some(skb);
     };
@@ -132,36 +136,38 @@ fn mc_output(state: &State, route: &Route, dev: &NetDevice, skb: Skb, own: bool)
     Some(skb)
 }
 
-/// Sends a packet on that is somebody else's, and that begins with its IP header.
+/// Sends a packet on that is somebody else's, and that begins with its IP header, by a way on which `mtu` bytes fit.
 ///
 /// Mirrors [`ip_forward_finish`](srctree/net/ipv4/ip_forward.c), [`ip_output`](srctree/net/ipv4/ip_output.c)
-pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
-    let rcu = rcu::read_lock();
-    let dev = route.dst.dev(&rcu);
+#[inline]
+pub(super) fn forward_output(
+    state: &State,
+    route: &impl Way,
+    mut skb: Skb,
+    mtu: u32,
+    rcu: &ReadGuard,
+) {
+    let dev = route.dst().dev(rcu);
     if !skb.cow(dev.reserved_space()) {
         state.counts.event(Counter::IpOutDiscards);
         return state.counts.drop(skb, DropReason::Nomem);
     }
     skb.forward_csum();
     skb.set_dev(dev);
-    route.dst.attach(&mut skb, &rcu);
+    // A filter may have changed that.
+    if !route.dst().is_on(&skb) {
+        route.dst().attach(&mut skb, rcu);
+    }
     let sk = core::ptr::null_mut();
     // Nobody waits for an answer: whoever dropped the packet has counted it.
-    if let Ok(Some(mut skb)) = walk(state, route, dev, skb, sk, Point::PostRouting, &rcu) {
+    if let Ok(Some(mut skb)) = walk(state, route, dev, skb, sk, Point::PostRouting, rcu) {
         if route.kind() == Kind::Multicast {
             match mc_output(state, route, dev, skb, false) {
                 Some(s) => skb = s,
                 None => return,
             }
         }
-        let _ = output(
-            state,
-            route,
-            dev,
-            skb,
-            route.forward_mtu(state),
-            timer::now(),
-        );
+        let _ = output(state, route, dev, skb, mtu, timer::now);
     }
 }
 
@@ -169,12 +175,12 @@ pub(super) fn forward_output(state: &State, route: &Route, mut skb: Skb) {
 #[inline]
 fn walk(
     state: &State,
-    route: &Route,
+    route: &impl Way,
     dev: &NetDevice,
     mut skb: Skb,
     sk: *mut bindings::sock,
     point: Point,
-    rcu: &rcu::ReadGuard,
+    rcu: &ReadGuard,
 ) -> Result<Option<Skb>, Errno> {
     if nf_hook::count(state.net, point) == 0 {
         return Ok(Some(skb));
@@ -188,11 +194,11 @@ fn walk(
         output: Some(dev),
         sk,
     };
-    let walked = nf_hook::walk_under(skb, &at, rcu);
+    let walked = nf_hook::walk(skb, &at, rcu);
     let Some(skb) = walked.map_err(|e| Errno::from_positive(e).unwrap_or(Errno::EPERM))? else {
         return Ok(None);
     };
-    if !route.dst.is_on(&skb) {
+    if !route.dst().is_on(&skb) {
         return by_host(state, skb).map(|()| None);
     }
     Ok(Some(skb))
@@ -204,14 +210,14 @@ fn walk(
 #[inline]
 fn output(
     state: &State,
-    route: &Route,
+    route: &impl Way,
     dev: &NetDevice,
     skb: Skb,
     mtu: u32,
-    now: Instant,
+    now: impl FnOnce() -> Instant,
 ) -> Result<(), Errno> {
     if skb.len() > mtu as usize && skb.gso_size() == 0 {
-        return fragment(state, route, dev, skb, mtu, now);
+        return fragment(state, route, dev, skb, mtu, now());
     }
     finish(state, route, dev, skb, now)
 }
@@ -222,7 +228,7 @@ fn output(
 #[cold]
 fn fragment(
     state: &State,
-    route: &Route,
+    route: &impl Way,
     dev: &NetDevice,
     mut skb: Skb,
     mtu: u32,
@@ -254,7 +260,7 @@ fn fragment(
 /// Sends a packet in fragments, up to the first that fails: without one the others are of no use.
 fn send_fragments(
     state: &State,
-    route: &Route,
+    route: &impl Way,
     dev: &NetDevice,
     skb: &Skb,
     mtu: u32,
@@ -266,7 +272,7 @@ fn send_fragments(
         let mut fragment = fragment.map_err(|_| (DropReason::Nomem, Errno::ENOBUFS))?;
         fragment.copy_metadata(skb);
         state.counts.event(Counter::IpFragCreates);
-        finish(state, route, dev, fragment, now).map_err(|e| (DropReason::NotSpecified, e))?;
+        finish(state, route, dev, fragment, || now).map_err(|e| (DropReason::NotSpecified, e))?;
     }
     Ok(())
 }
@@ -290,15 +296,15 @@ fn count_transmit(state: &State, skb: &Skb) {
 #[inline]
 fn finish(
     state: &State,
-    route: &Route,
+    route: &impl Way,
     dev: &NetDevice,
     skb: Skb,
-    now: Instant,
+    now: impl FnOnce() -> Instant,
 ) -> Result<(), Errno> {
     count_transmit(state, &skb);
-    match &route.hop {
+    match route.hop() {
         NextHop::Neigh(n) => neigh::output(state, n, dev, skb, now),
-        NextHop::Static(ha) => xmit(state, dev, skb, *ha),
+        NextHop::Static(ha) => xmit(state, dev, skb, ha),
     }
 }
 

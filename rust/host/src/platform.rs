@@ -23,13 +23,15 @@ mod sysctl;
 
 pub use rtx_queue::{RtxQueue, SentOrder};
 pub use shared::{
+    read_lock,
     AllocError,
     Arc,
     Array,
     Lock,
     LockGuard,
     Rcu,
-    RcuBox, //
+    RcuBox,
+    ReadGuard, //
 };
 pub use std::boxed::Box;
 pub use std::vec::Vec;

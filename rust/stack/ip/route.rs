@@ -27,12 +27,14 @@ use self::rule::{
 };
 use self::trie::Trie;
 use crate::platform::{
+    read_lock,
     AllocError,
     Arc,
     Array,
     Lock,
     Rcu,
-    RcuBox, //
+    RcuBox,
+    ReadGuard, //
 };
 use crate::stack::errno::Errno;
 use crate::stack::socket::key::jhash_3words;
@@ -268,6 +270,21 @@ impl Dst {
             genid,
         }
     }
+
+    /// What a route means for a packet that came in.
+    ///
+    /// Errors: EINVAL for a source that must not leave the host.
+    ///
+    /// Mirrors [`ip_mkroute_input`](srctree/net/ipv4/route.c)
+    #[inline]
+    pub fn input(flow: &Flow, alias: &Alias, genid: u32) -> Result<Dst, Errno> {
+        let stays = matches!(alias.kind, Kind::Local | Kind::Broadcast);
+        // RFC 1122, 3.2.1.3 (g): a loopback source stays inside.
+        if flow.saddr.is_loopback() && !stays && alias.oif != LOOPBACK_IFINDEX {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Dst::new(flow, alias, genid))
+    }
 }
 
 /// The routes of a prefix in the order in which they are asked. Prefixes share them.
@@ -310,6 +327,8 @@ struct Version {
     tables: Arc<Array<Table>>,
     /// In the order of their preference.
     rules: Arc<Array<Rule>>,
+    /// Whether they are others than those that are there when nobody makes any.
+    has_custom_rules: bool,
 }
 
 impl Version {
@@ -320,11 +339,27 @@ impl Version {
             .and_then(|i| self.tables.get(i))
     }
 
-    /// Asks the rules, and the tables they name.
+    /// Asks the rules, and the tables they name. Where nobody made rules, those are three, and their numbers fall.
     ///
-    /// Mirrors [`__fib_lookup`](srctree/net/ipv4/fib_rules.c)
+    /// Mirrors [`fib_lookup`](srctree/include/net/ip_fib.h)
     #[inline]
-    fn lookup(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
+    fn lookup(&self, flow: &Flow) -> Result<(u8, &Alias), Errno> {
+        if self.has_custom_rules {
+            return self.lookup_rules(flow);
+        }
+        let end = self.tables.partition_point(|t| t.id <= TABLE_LOCAL);
+        let usual = self.tables.get(..end).unwrap_or(&[]);
+        for t in usual.iter().rev().take_while(|t| t.id >= TABLE_DEFAULT) {
+            match t.lookup(flow) {
+                Err(Errno::EAGAIN) => (),
+                result => return result,
+            }
+        }
+        Err(Errno::ENETUNREACH)
+    }
+
+    /// Mirrors [`__fib_lookup`](srctree/net/ipv4/fib_rules.c)
+    fn lookup_rules(&self, flow: &Flow) -> Result<(u8, &Alias), Errno> {
         for rule in self.rules.iter().filter(|r| r.matches(flow)) {
             let Action::Table(id) = rule.action else {
                 return Err(rule.action.error().unwrap_or(Errno::ENETUNREACH));
@@ -347,7 +382,7 @@ impl Table {
     ///
     /// Mirrors [`fib_table_lookup`](srctree/net/ipv4/fib_trie.c)
     #[inline]
-    fn lookup(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
+    fn lookup(&self, flow: &Flow) -> Result<(u8, &Alias), Errno> {
         let mut max_len = 32;
         // Backtracks to shorter prefixes as long as none of the routes of the longer ones will do:
         // 33 rounds at the most, and all but always one.
@@ -355,7 +390,7 @@ impl Table {
             if let Some(alias) = aliases.iter().find(|a| a.matches(flow)) {
                 return match alias.kind.error() {
                     Some(e) => Err(e),
-                    None => Ok((len, *alias)),
+                    None => Ok((len, alias)),
                 };
             }
             match len.checked_sub(1) {
@@ -389,6 +424,7 @@ impl Fib {
         let version = Version {
             tables: Arc::try_new(Array::try_concat(&[])?)?,
             rules: Arc::try_new(Array::try_concat(&[&DEFAULT_RULES])?)?,
+            has_custom_rules: false,
         };
         Ok(Fib {
             current: Rcu::new(RcuBox::try_new(version)?),
@@ -421,15 +457,31 @@ impl Fib {
     pub fn lookup(&self, flow: &Flow) -> Result<Dst, Errno> {
         // Read before the version, so that a change in between outdates the answer.
         let genid = self.genid();
-        let (_, alias) = self.lookup_alias(flow)?;
+        let (_, alias) = self.lookup_alias_in(&read_lock(), flow)?;
         Ok(Dst::new(flow, &alias, genid))
     }
 
     /// The route that rules and tables choose, and the length of its prefix.
     #[inline]
-    fn lookup_alias(&self, flow: &Flow) -> Result<(u8, Alias), Errno> {
-        self.current.read(|v| match v {
-            Some(v) => v.lookup(flow),
+    fn lookup_alias_in(&self, rcu: &ReadGuard, flow: &Flow) -> Result<(u8, Alias), Errno> {
+        self.current.read_in(rcu, |v| match v {
+            Some(v) => v.lookup(flow).map(|(len, alias)| (len, *alias)),
+            None => Err(Errno::ENETUNREACH),
+        })
+    }
+
+    /// Where a packet goes that came in: to this host, if the answer's kind says that, or on.
+    ///
+    /// Mirrors [`ip_route_input_slow`](srctree/net/ipv4/route.c), the part behind the checks of the addresses
+    ///
+    /// Errors: those of [`Fib::lookup`] and of [`Dst::input`].
+    #[inline]
+    pub fn route_input(&self, rcu: &ReadGuard, flow: &Flow) -> Result<Dst, Errno> {
+        let genid = self.genid();
+        self.current.read_in(rcu, |v| match v {
+            Some(v) => v
+                .lookup(flow)
+                .and_then(|(_, alias)| Dst::input(flow, alias, genid)),
             None => Err(Errno::ENETUNREACH),
         })
     }
@@ -441,11 +493,18 @@ impl Fib {
     ///
     /// Errors: those of [`Fib::lookup`]; EINVAL for a source or destination that cannot be one.
     pub fn route_output(&self, flow: &Flow) -> Result<Dst, Errno> {
-        self.route_output_with(flow, |flow| self.lookup_alias(flow))
+        self.route_output_in(&read_lock(), flow)
+    }
+
+    /// The same for who is in a read-side critical section already.
+    #[inline]
+    pub fn route_output_in(&self, rcu: &ReadGuard, flow: &Flow) -> Result<Dst, Errno> {
+        self.route_output_with(flow, |flow| self.lookup_alias_in(rcu, flow))
     }
 
     /// The same where the mirror does not know enough: `lookup` asks somebody who does, and gives the length
     /// of the route's prefix, too.
+    #[inline]
     pub fn route_output_with(
         &self,
         flow: &Flow,
@@ -532,6 +591,11 @@ impl Fib {
     ///
     /// Mirrors [`inet_addr_type`](srctree/net/ipv4/fib_frontend.c)
     pub fn addr_type(&self, addr: Addr) -> Kind {
+        self.addr_type_in(&read_lock(), addr)
+    }
+
+    /// The same for who is in a read-side critical section already.
+    pub fn addr_type_in(&self, rcu: &ReadGuard, addr: Addr) -> Kind {
         if addr.is_zeronet() || addr.is_broadcast() {
             return Kind::Broadcast;
         }
@@ -542,7 +606,7 @@ impl Fib {
             daddr: addr,
             ..Flow::default()
         };
-        self.current.read(|v| {
+        self.current.read_in(rcu, |v| {
             v.and_then(|v| v.table(TABLE_LOCAL))
                 .and_then(|t| t.lookup(&flow).ok())
                 .map_or(Kind::Unicast, |(_, a)| a.kind)
@@ -650,6 +714,7 @@ impl Fib {
             Ok(Version {
                 tables: v.tables.clone(),
                 rules: Arc::try_new(Array::try_concat(&[rules])?)?,
+                has_custom_rules: rules != DEFAULT_RULES,
             })
         })
     }
@@ -661,6 +726,7 @@ impl Fib {
             Ok(Version {
                 tables: Arc::try_new(Array::try_concat(&[])?)?,
                 rules: v.rules.clone(),
+                has_custom_rules: v.has_custom_rules,
             })
         })
     }
@@ -712,6 +778,7 @@ impl Version {
         Ok(Version {
             tables,
             rules: self.rules.clone(),
+            has_custom_rules: self.has_custom_rules,
         })
     }
 }

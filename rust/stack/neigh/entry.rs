@@ -194,6 +194,15 @@ impl<T> Neigh<T> {
         (word & VALID != 0).then(|| Addr::from_u64(word))
     }
 
+    /// The address, if packets may go there without telling the state machine. Lock-free.
+    ///
+    /// Mirrors the fast path of [`neigh_output`](srctree/include/net/neighbour.h)
+    #[inline]
+    pub fn connected(&self) -> Option<Addr> {
+        let word = self.ha.load(Ordering::Relaxed);
+        (word & (CONNECTED | DEAD) == CONNECTED).then(|| Addr::from_u64(word))
+    }
+
     /// Whether the entry was taken out of its table.
     #[inline]
     pub fn is_dead(&self) -> bool {
@@ -228,11 +237,10 @@ impl<T> Neigh<T> {
     /// [`neigh_resolve_output`, `__neigh_event_send`](srctree/net/core/neighbour.c)
     #[inline]
     pub fn output(&self, skb: Skb, params: &Params, now: Instant) -> Output {
-        let word = self.ha.load(Ordering::Relaxed);
-        if word & (CONNECTED | DEAD) == CONNECTED {
-            return Output::Send(skb, Addr::from_u64(word));
+        match self.connected() {
+            Some(ha) => Output::Send(skb, ha),
+            None => self.event_send(skb, params, now),
         }
-        self.event_send(skb, params, now)
     }
 
     /// The same, when the state machine has to be asked.

@@ -99,6 +99,7 @@ impl Params {
 /// Meaningless, and not used, on a device without link headers.
 ///
 /// Mirrors [`arp_constructor`](srctree/net/ipv4/arp.c)
+#[inline]
 pub fn static_addr(link: &Link, kind: Kind, next_hop: ipv4::Addr) -> Option<ethernet::Addr> {
     if !link.has_header {
         return Some(ethernet::Addr::ZERO);

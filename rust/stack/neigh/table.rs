@@ -11,12 +11,14 @@ use super::entry::{
 };
 use super::Params;
 use crate::platform::{
+    read_lock,
     AllocError,
     Arc,
     Array,
     Lock,
     Rcu,
     RcuBox,
+    ReadGuard,
     SkbQueue, //
 };
 use crate::stack::chains;
@@ -102,17 +104,29 @@ impl<T: Send + Sync + 'static> Table<T> {
     /// Mirrors [`__ipv4_neigh_lookup`](srctree/include/net/arp.h)
     #[inline]
     pub fn lookup(&self, key: Key) -> Option<Arc<Neigh<T>>> {
+        self.with(&read_lock(), key, |n| n.cloned())
+    }
+
+    /// Calls `f` with a neighbour, for who is in a read-side critical section already. Lock-free.
+    ///
+    /// Mirrors [`__ipv4_neigh_lookup_noref`](srctree/include/net/arp.h)
+    #[inline]
+    pub fn with<R>(
+        &self,
+        rcu: &ReadGuard,
+        key: Key,
+        f: impl FnOnce(Option<&Arc<Neigh<T>>>) -> R,
+    ) -> R {
         let hash = key.hash(self.secret) as usize;
-        self.slots.read(|slots| {
-            let slots = slots?;
-            slots
-                .get(hash & slots.len().wrapping_sub(1))?
-                .read(|chain| {
-                    chain?
-                        .iter()
-                        .find(|n| n.key() == key && !n.is_dead())
-                        .cloned()
-                })
+        self.slots.read_in(rcu, |slots| {
+            let slot = slots.and_then(|s| s.get(hash & s.len().wrapping_sub(1)));
+            let Some(slot) = slot else {
+                return f(None);
+            };
+            slot.read_in(rcu, |chain| {
+                let chain = chain.map_or(&[][..], |c| c);
+                f(chain.iter().find(|n| n.key() == key && !n.is_dead()))
+            })
         })
     }
 

@@ -138,6 +138,15 @@ impl<T> DerefMut for RcuBox<T> {
     }
 }
 
+/// A read-side critical section, until it is dropped.
+#[derive(Debug)]
+pub struct ReadGuard(());
+
+/// Enters a read-side critical section. They nest.
+pub const fn read_lock() -> ReadGuard {
+    ReadGuard(())
+}
+
 /// A published pointer: readers never wait, writers never wait for readers.
 #[derive(Debug, Default)]
 pub struct Rcu<T>(Mutex<Option<std::sync::Arc<T>>>);
@@ -162,6 +171,11 @@ impl<T> Rcu<T> {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         f(value.as_deref())
+    }
+
+    /// The same for who is in a read-side critical section already.
+    pub fn read_in<R>(&self, _rcu: &ReadGuard, f: impl FnOnce(Option<&T>) -> R) -> R {
+        self.read(f)
     }
 
     /// Publishes `value` instead. What was there is dropped once no reader can see it any more:

@@ -124,17 +124,19 @@ impl Exceptions {
         jhash_3words(daddr.to_u32(), 0, 0, self.secret) as usize & (BUCKETS - 1)
     }
 
-    /// What was learned of `daddr` by the next hop `via`, in this `era`, and is still believed.
+    /// What was learned of `daddr` by the next hop `via`, in this `era`, and is still believed. The clock is asked only
+    /// if there is anything at all.
     ///
     /// Context: any, lock-free. Mirrors [`find_exception`](srctree/net/ipv4/route.c)
     #[inline]
-    pub fn find(&self, daddr: Addr, via: &Via, era: u32, now: Instant) -> Found {
+    pub fn find(&self, daddr: Addr, via: &Via, era: u32, now: impl FnOnce() -> Instant) -> Found {
         if !self.any.load(Ordering::Relaxed) {
             return Found::default();
         }
-        self.find_slow(daddr, via, era, now)
+        self.find_slow(daddr, via, era, now())
     }
 
+    #[cold]
     fn find_slow(&self, daddr: Addr, via: &Via, era: u32, now: Instant) -> Found {
         self.read(daddr, |list| {
             let Some(e) = list.iter().find(|e| e.is_for(daddr, via) && e.era == era) else {

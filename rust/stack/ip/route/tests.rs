@@ -238,6 +238,55 @@ fn route_output__no_route() {
 }
 
 #[test]
+fn route_input__to_this_host_or_on() {
+    let fib = host();
+    let from = |saddr, daddr| {
+        let flow = Flow {
+            saddr,
+            iif: ETH,
+            ..to(daddr)
+        };
+        fib.route_input(&read_lock(), &flow)
+    };
+    for (daddr, kind, next_hop) in [
+        (A, Kind::Local, A),
+        (
+            Addr::new(192, 168, 1, 255),
+            Kind::Broadcast,
+            Addr::new(192, 168, 1, 255),
+        ),
+        (
+            Addr::new(192, 168, 1, 7),
+            Kind::Unicast,
+            Addr::new(192, 168, 1, 7),
+        ),
+        (Addr::new(9, 9, 9, 9), Kind::Unicast, GW),
+    ] {
+        let d = from(FAR, daddr).unwrap();
+        assert_eq!((d.kind, d.next_hop, d.src), (kind, next_hop, FAR));
+    }
+    // A loopback source may reach this host, but goes nowhere else.
+    assert!(from(Addr::LOOPBACK, A).is_ok());
+    assert_eq!(from(Addr::LOOPBACK, FAR), Err(Errno::EINVAL));
+    fib.remove(TABLE_MAIN, Addr::ANY, 0, 0, 0).unwrap();
+    assert_eq!(from(A, FAR), Err(Errno::ENETUNREACH));
+}
+
+#[test]
+fn lookup__without_rules_asks_three_tables_alone() {
+    let fib = Fib::try_new().unwrap();
+    for table in [1, 252, 256, 1000] {
+        fib.insert(table, Addr::ANY, 0, ROUTE).unwrap();
+    }
+    assert_eq!(fib.lookup(&to(FAR)), Err(Errno::ENETUNREACH));
+    for (table, oif) in [(TABLE_DEFAULT, 5), (TABLE_MAIN, 6), (TABLE_LOCAL, 7)] {
+        fib.insert(table, Addr::ANY, 0, Alias { oif, ..ROUTE })
+            .unwrap();
+        assert_eq!(fib.lookup(&to(FAR)).unwrap().oif, oif);
+    }
+}
+
+#[test]
 fn lookup__routes_that_say_no() {
     for (kind, errno) in [
         (Kind::Blackhole, Errno::EINVAL),
@@ -550,6 +599,11 @@ proptest! {
                     .map(|(_, _, _, alias)| alias.oif)
             });
             prop_assert_eq!(fib.lookup(&flow).ok().map(|d| d.oif), want);
+            // The same by the rules, one by one.
+            let never = Rule { mark: 1, mark_mask: 1, ..Rule::all(1, 7) };
+            fib.set_rules(&[&[never], &DEFAULT_RULES[..]].concat()).unwrap();
+            prop_assert_eq!(fib.lookup(&flow).ok().map(|d| d.oif), want);
+            fib.set_rules(&DEFAULT_RULES).unwrap();
         }
     }
 }

@@ -71,7 +71,15 @@ impl<V> Node<V> {
     /// Whether the prefix `key`/`len` lies within this node's.
     #[inline]
     fn covers(&self, key: u32, len: u8) -> bool {
-        self.len <= len && (key ^ self.key) & Addr::mask(self.len) == 0
+        self.len <= len && self.contains(key)
+    }
+
+    /// Whether the address `key` lies within this node's prefix.
+    #[inline]
+    fn contains(&self, key: u32) -> bool {
+        // 64 bits, for a length of 0 shifts everything out.
+        let differs = u64::from(key ^ self.key);
+        differs.wrapping_shr(32u32.wrapping_sub(self.len.into())) == 0
     }
 
     #[inline]
@@ -170,15 +178,13 @@ impl<V> Trie<V> {
         let mut best = None;
         let mut link = &self.root;
         while let Some(node) = link {
-            if node.len > max_len || !node.covers(key, 32) {
+            if node.len > max_len || !node.contains(key) {
                 break;
             }
             if let Some(value) = &node.value {
                 best = Some((node.len, value));
             }
-            if node.len >= 32 {
-                break;
-            }
+            // There is nothing below the longest prefix.
             link = node.child(bit(key, node.len));
         }
         best

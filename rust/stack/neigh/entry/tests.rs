@@ -87,6 +87,18 @@ fn output__reachable_sends() {
 }
 
 #[test]
+fn connected__only_while_the_machine_need_not_know() {
+    assert_eq!(neigh().connected(), None);
+    let n = reachable();
+    assert_eq!(n.connected(), Some(MAC));
+    let _ = n.kill(|_, _| true);
+    assert_eq!(n.connected(), None);
+    let n = neigh();
+    let _ = n.update(MAC, Nud::Stale, How::Learned, &P, at(0));
+    assert_eq!((n.addr(), n.connected()), (Some(MAC), None));
+}
+
+#[test]
 fn output__static_neighbour_never_asks() {
     let n = Neigh::new(KEY, Some(MAC2), (), at(0));
     assert_eq!(sent(n.output(skb(1), &P, at(0))), MAC2);

@@ -27,15 +27,18 @@ fn pmtu(mtu: u32, secs: u64) -> Pmtu {
 
 #[test]
 fn find__nothing_learned() {
-    assert_eq!(Exceptions::new(1).find(D, &VIA, 0, at(1)), Found::default());
+    assert_eq!(
+        Exceptions::new(1).find(D, &VIA, 0, || at(1)),
+        Found::default()
+    );
 }
 
 #[test]
 fn find__until_it_expires() {
     let x = Exceptions::new(1);
     x.set_pmtu(D, &VIA, 0, pmtu(1400, 10), 0, at(1)).unwrap();
-    assert_eq!(x.find(D, &VIA, 0, at(9)).pmtu, Some(pmtu(1400, 10)));
-    assert_eq!(x.find(D, &VIA, 0, at(10)).pmtu, None);
+    assert_eq!(x.find(D, &VIA, 0, || at(9)).pmtu, Some(pmtu(1400, 10)));
+    assert_eq!(x.find(D, &VIA, 0, || at(10)).pmtu, None);
 }
 
 #[test]
@@ -43,10 +46,10 @@ fn find__only_by_its_next_hop_and_in_its_era() {
     let x = Exceptions::new(1);
     x.set_pmtu(D, &VIA, 0, pmtu(1400, 10), 0, at(1)).unwrap();
     let other = Via { oif: 3, ..VIA };
-    assert_eq!(x.find(D, &other, 0, at(2)), Found::default());
-    assert_eq!(x.find(D, &VIA, 1, at(2)), Found::default());
+    assert_eq!(x.find(D, &other, 0, || at(2)), Found::default());
+    assert_eq!(x.find(D, &VIA, 1, || at(2)), Found::default());
     assert_eq!(
-        x.find(Addr::new(10, 0, 0, 8), &VIA, 0, at(2)),
+        x.find(Addr::new(10, 0, 0, 8), &VIA, 0, || at(2)),
         Found::default()
     );
 }
@@ -57,12 +60,12 @@ fn set__mtu_and_redirect_stand_beside_each_other() {
     let gw = Addr::new(10, 0, 1, 2);
     x.set_pmtu(D, &VIA, 0, pmtu(1400, 10), 0, at(1)).unwrap();
     x.set_redirect(D, &VIA, 0, (gw, at(5)), 0, at(2)).unwrap();
-    let found = x.find(D, &VIA, 0, at(3));
+    let found = x.find(D, &VIA, 0, || at(3));
     assert_eq!(
         (found.pmtu, found.gateway),
         (Some(pmtu(1400, 10)), Some(gw))
     );
-    assert_eq!(x.find(D, &VIA, 0, at(6)).gateway, None);
+    assert_eq!(x.find(D, &VIA, 0, || at(6)).gateway, None);
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn set__no_memory_changes_nothing() {
         x.set_pmtu(D, &VIA, 0, pmtu(1300, 10), 0, at(1)),
         Err(AllocError)
     );
-    assert_eq!(x.find(D, &VIA, 0, at(2)).pmtu, Some(pmtu(1400, 10)));
+    assert_eq!(x.find(D, &VIA, 0, || at(2)).pmtu, Some(pmtu(1400, 10)));
 }
 
 #[test]
@@ -83,10 +86,10 @@ fn set__a_flood_is_bounded_and_the_last_is_there() {
     for n in 0..30_000u32 {
         x.set_pmtu(Addr::from_u32(n), &VIA, 0, pmtu(1400, 10), n, at(1))
             .unwrap();
-        assert!(x.find(Addr::from_u32(n), &VIA, 0, at(2)).pmtu.is_some());
+        assert!(x.find(Addr::from_u32(n), &VIA, 0, || at(2)).pmtu.is_some());
     }
     let left = (0..30_000u32)
-        .filter(|n| x.find(Addr::from_u32(*n), &VIA, 0, at(2)).pmtu.is_some())
+        .filter(|n| x.find(Addr::from_u32(*n), &VIA, 0, || at(2)).pmtu.is_some())
         .count();
     assert!(left <= BUCKETS * 2 * RECLAIM_DEPTH, "{left}");
 }
@@ -99,16 +102,16 @@ fn forget__the_destinations_of_a_prefix() {
     x.set_pmtu(other, &VIA, 0, pmtu(1400, 10), 0, at(1))
         .unwrap();
     x.forget(Addr::new(10, 0, 0, 0), 16);
-    assert_eq!(x.find(D, &VIA, 0, at(2)).pmtu, None);
-    assert!(x.find(other, &VIA, 0, at(2)).pmtu.is_some());
+    assert_eq!(x.find(D, &VIA, 0, || at(2)).pmtu, None);
+    assert!(x.find(other, &VIA, 0, || at(2)).pmtu.is_some());
     x.forget(Addr::ANY, 0);
-    assert_eq!(x.find(other, &VIA, 0, at(2)).pmtu, None);
+    assert_eq!(x.find(other, &VIA, 0, || at(2)).pmtu, None);
 }
 
 #[test]
 fn sync_mtu__narrower_and_wider_devices() {
     let x = Exceptions::new(1);
-    let mtu = |x: &Exceptions| x.find(D, &VIA, 0, at(2)).pmtu.map(|p| (p.mtu, p.locked));
+    let mtu = |x: &Exceptions| x.find(D, &VIA, 0, || at(2)).pmtu.map(|p| (p.mtu, p.locked));
     x.set_pmtu(D, &VIA, 0, pmtu(1400, 10), 0, at(1)).unwrap();
     x.sync_mtu(2, 1600, 1500);
     assert_eq!(
@@ -181,11 +184,11 @@ proptest! {
             }
             // Twelve destinations in a thousand buckets: none is pushed out unless six share one.
             for (d, mtu) in &map {
-                if let Some(p) = x.find(*d, &VIA, 0, at(2)).pmtu {
+                if let Some(p) = x.find(*d, &VIA, 0, || at(2)).pmtu {
                     prop_assert_eq!(p.mtu, *mtu);
                 }
             }
-            prop_assert_eq!(x.find(d, &VIA, 0, at(2)).pmtu.is_some(), map.contains_key(&d));
+            prop_assert_eq!(x.find(d, &VIA, 0, || at(2)).pmtu.is_some(), map.contains_key(&d));
         }
     }
 }
