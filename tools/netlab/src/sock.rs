@@ -338,6 +338,15 @@ impl Sock {
             got => Ok(got),
         }
     }
+
+    /// Waits until poll tells of a reset, by both ERR and HUP: `tcp_reset` sets the error a moment before the state.
+    pub fn await_reset(&self) -> anyhow::Result<()> {
+        let both = c::POLLERR | c::POLLHUP;
+        wait::until("ERR and HUP", || {
+            let ev = self.poll(both, Duration::ZERO).ok()?;
+            (ev & both == both).then_some(())
+        })
+    }
 }
 
 /// rustix's errno as ours.
