@@ -200,6 +200,7 @@ pub(super) trait Way {
 }
 
 /// Who gets a packet on the link.
+#[derive(Clone, Copy)]
 pub(super) enum NextHop<N = Arc<Neigh>> {
     /// A neighbour whose address has to be asked for.
     Neigh(N),
@@ -261,10 +262,7 @@ impl Way for Onward<'_> {
 
     #[inline]
     fn hop(&self) -> NextHop<&Arc<Neigh>> {
-        match self.hop {
-            NextHop::Neigh(n) => NextHop::Neigh(n),
-            NextHop::Static(ha) => NextHop::Static(ha),
-        }
+        self.hop
     }
 
     #[inline]
@@ -399,10 +397,17 @@ fn learn(state: &State, daddr: Addr, via: &Via, info: &mut route::Dst) -> Option
     known.pmtu
 }
 
+/// What was learned of a way, while it is believed.
+#[inline]
+fn believed(learned: Option<Pmtu>) -> Option<Pmtu> {
+    // Most ways have nothing: the clock is not asked.
+    learned.filter(|p| p.expires > timer::now())
+}
+
 /// The MTU of a way, of which the path's may have been learned.
 #[inline]
 fn path_mtu(info: &route::Dst, learned: Option<Pmtu>, dev: &NetDevice) -> u32 {
-    match learned.filter(|p| p.expires > timer::now()) {
+    match believed(learned) {
         Some(p) => p.mtu,
         None => raw_mtu(info, dev),
     }
@@ -520,13 +525,6 @@ impl Route {
         path_mtu(&self.info, self.pmtu, dev)
     }
 
-    /// What was learned of the way, while it is believed.
-    #[inline]
-    fn learned(&self) -> Option<Pmtu> {
-        // Most ways have nothing: the clock is not asked.
-        self.pmtu.filter(|p| p.expires > timer::now())
-    }
-
     /// The MTU that a packet to be sent on is held against.
     pub(super) fn forward_mtu(&self, state: &State, rcu: &ReadGuard) -> u32 {
         forward_mtu(state, &self.info, self.pmtu, self.dst.dev(rcu))
@@ -578,7 +576,7 @@ impl Route {
     /// Mirrors [`ip_mtu_locked`](srctree/include/net/ip.h)
     #[inline]
     pub(crate) fn mtu_locked(&self) -> bool {
-        self.info.mtu_locked || self.learned().is_some_and(|p| p.locked)
+        self.info.mtu_locked || believed(self.pmtu).is_some_and(|p| p.locked)
     }
 
     /// A message says that packets of more than `mtu` bytes do not pass. If that is news, every kept route
@@ -592,7 +590,7 @@ impl Route {
         let sysctl = state.net.sysctl();
         let lifetime = sysctl.mtu_expires();
         let now = timer::now();
-        let known = self.learned();
+        let known = believed(self.pmtu);
         let Some(new) = lowered(self.mtu(), known, mtu, sysctl.min_pmtu(), lifetime, now) else {
             return;
         };
