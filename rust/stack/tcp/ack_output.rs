@@ -330,8 +330,7 @@ impl Sock {
     /// Mirrors [`tcp_send_dupack`, `tcp_oow_rate_limited`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn send_dupack<E: Env>(&mut self, env: &mut E, seg: &Segment, skipped: Counter) {
         let now = env.now();
-        // Data without a SYN are unlikely to be part of an endless exchange of ACKs.
-        if seg.seq == seg.end_seq || seg.flags.has(Flags::SYN) {
+        if seg.may_loop() {
             if recently(env, self.last_oow_ack) {
                 env.count(skipped);
                 return;

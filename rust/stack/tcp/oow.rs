@@ -2,10 +2,7 @@
 //! ACKs that nothing called for, of what stands for a connection without being a socket: a
 //! [`Request`](super::listen::Request), a [`TimeWait`](super::timewait::TimeWait).
 
-use super::{
-    segment::Segment,
-    skb::Flags, //
-};
+use super::segment::Segment;
 use crate::platform::Sysctl;
 use crate::stack::{
     counters::Counter,
@@ -42,7 +39,7 @@ impl LastOowAck {
         false
     }
 
-    /// The same of the answer to `seg`. Data without a SYN are no ACK's answer: no limit.
+    /// The same of the answer to `seg`, if that is one to limit.
     ///
     /// Mirrors [`tcp_oow_rate_limited`](srctree/net/ipv4/tcp_input.c).
     pub(super) fn limited_for(
@@ -51,7 +48,6 @@ impl LastOowAck {
         seg: &Segment,
         skipped: Counter,
     ) -> bool {
-        let data = seg.seq != seg.end_seq && !seg.flags.has(Flags::SYN);
-        !data && self.limited(around, skipped)
+        seg.may_loop() && self.limited(around, skipped)
     }
 }

@@ -41,6 +41,15 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Whether an ACK in answer to it may be part of an endless exchange of them. Data without a SYN are unlikely
+    /// to be.
+    ///
+    /// Mirrors [`tcp_oow_rate_limited`](srctree/net/ipv4/tcp_input.c).
+    #[inline]
+    pub(super) fn may_loop(&self) -> bool {
+        self.seq == self.end_seq || self.flags.has(Flags::SYN)
+    }
+
     /// Reads the header at the front of `skb`'s data and notes the sequence numbers in its control
     /// block, where the caller has left [`Segment::dsfield`]. The checksum is not looked at.
     ///

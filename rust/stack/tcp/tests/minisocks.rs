@@ -7,16 +7,26 @@ use crate::platform::Sysctl;
 use crate::stack::counters::Counter;
 use crate::stack::tcp::{Surroundings, TimeWait, TwAction, TwVerdict};
 
-/// What a TIME-WAIT makes of a segment, and the counters that it moves.
-fn tw_counted(tw: &mut TimeWait, seg: &Segment, now: Instant) -> (TwVerdict, Vec<Counter>) {
+/// Does `f` in the surroundings that are said, and tells the counters that it moved.
+fn counted<R>(
+    sysctl: &Sysctl,
+    now: Instant,
+    f: impl FnOnce(&mut Surroundings<'_>) -> R,
+) -> (R, Vec<Counter>) {
     let mut counts = Vec::new();
-    let mut around = Surroundings {
-        sysctl: &Sysctl::default(),
+    let result = f(&mut Surroundings {
+        sysctl,
         now,
         count: &mut |c| counts.push(c),
-    };
-    let verdict = tw.rcv(&mut around, seg, client_id());
-    (verdict, counts)
+    });
+    (result, counts)
+}
+
+/// What a TIME-WAIT makes of a segment, and the counters that it moves.
+fn tw_counted(tw: &mut TimeWait, seg: &Segment, now: Instant) -> (TwVerdict, Vec<Counter>) {
+    counted(&Sysctl::default(), now, |around| {
+        tw.rcv(around, seg, client_id())
+    })
 }
 
 fn tw_rcv(tw: &mut TimeWait, seg: &Segment, now: Instant) -> TwAction {
@@ -30,12 +40,7 @@ fn req_rcv(
     sysctl: &Sysctl,
     now: Instant,
 ) -> listen::CheckReq {
-    let mut around = Surroundings {
-        sysctl,
-        now,
-        count: &mut |_| {},
-    };
-    listen::check_req(req, &mut around, seg)
+    counted(sysctl, now, |around| listen::check_req(req, around, seg)).0
 }
 
 fn parse(seg: &Seg) -> Segment {
@@ -372,25 +377,22 @@ fn listen__deferred_until_there_are_data() {
 #[test]
 fn listen__what_the_limit_holds_back_is_counted() {
     let (mut req, now) = request();
-    let mut counts = Vec::new();
     let mut rcv = |seg: &Segment| {
-        let mut around = Surroundings {
-            sysctl: &Sysctl::default(),
-            now,
-            count: &mut |c| counts.push(c),
-        };
-        listen::check_req(&mut req, &mut around, seg)
+        counted(&Sysctl::default(), now, |around| {
+            listen::check_req(&mut req, around, seg)
+        })
     };
     let far = parse(&Seg {
         seq: IRS + 1_000_000,
         ack: ISS + 1,
         ..Seg::new("A")
     });
-    let first = rcv(&far);
+    let (first, counts) = rcv(&far);
     assert!(matches!(first, listen::CheckReq::Ack(_)), "{first:?}");
+    assert_eq!(counts, []);
     for seg in [far, syn()] {
-        let again = rcv(&seg);
+        let (again, counts) = rcv(&seg);
         assert!(matches!(again, listen::CheckReq::Drop(_)), "{again:?}");
+        assert_eq!(counts, [Counter::TcpAckSkippedSynRecv]);
     }
-    assert_eq!(counts, [Counter::TcpAckSkippedSynRecv; 2]);
 }
