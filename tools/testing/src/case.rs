@@ -250,6 +250,13 @@ pub fn plan(args: &Args) -> Vec<Planned> {
             }
         }
     }
+    // There is but one pair of cards, and the mode of its namespaces differs with the families at their ends: those that
+    // share it run one after the other.
+    if args.mode != "coexist" {
+        plan.sort_by_key(|p| {
+            (p.link == Link::Nic).then(|| (p.client.to_string(), p.server.to_string()))
+        });
+    }
     plan
 }
 

@@ -22,6 +22,7 @@ use netlab::ktap::skip;
 use netlab::ktap::Outcome;
 use netlab::ktap::Report;
 use netlab::lab::Lab;
+use netlab::lab::Link;
 
 use crate::case::lay;
 use crate::case::Ctx;
@@ -243,23 +244,25 @@ fn surroundings(
     planned: &Planned,
     labs: &mut HashMap<String, Lab>,
 ) -> anyhow::Result<Ctx> {
-    let lab = if planned.case.fresh {
-        lay(planned, args)?
+    // Only the mode makes one pair's namespaces differ from another's.
+    let pair = if args.mode == "coexist" {
+        String::new()
     } else {
-        // Only the mode makes one pair's namespaces differ from another's.
-        let pair = if args.mode == "coexist" {
-            String::new()
-        } else {
-            format!("{}{}", planned.client, planned.server)
-        };
-        let key = format!("{}{pair}", planned.link);
-        match labs.get(&key) {
-            Some(lab) => lab.clone(),
-            None => {
-                let lab = lay(planned, args)?;
-                labs.insert(key, lab.clone());
-                lab
+        format!("{}{}", planned.client, planned.server)
+    };
+    let key = format!("{}{pair}", planned.link);
+    let lab = match labs.get(&key).filter(|_| !planned.case.fresh) {
+        Some(lab) => lab.clone(),
+        None => {
+            // There is but one pair of cards.
+            if planned.link == Link::Nic {
+                labs.retain(|_, lab| lab.link != Link::Nic);
             }
+            let lab = lay(planned, args)?;
+            if !planned.case.fresh {
+                labs.insert(key, lab.clone());
+            }
+            lab
         }
     };
     let (client, server) = (planned.client, planned.server);
