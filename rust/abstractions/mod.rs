@@ -42,6 +42,7 @@ pub(crate) mod rp_filter;
 pub(crate) mod rtnl;
 pub(crate) mod rtx_queue;
 pub(crate) mod rx_stamp;
+pub(crate) mod rx_way;
 pub(crate) mod sk;
 pub(crate) mod skb_meta;
 pub(crate) mod skb_queue;

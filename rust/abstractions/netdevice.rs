@@ -182,6 +182,22 @@ impl NetDevice {
         self.raw().rx_handler.is_some()
     }
 
+    /// Whether packets that come in by it are those of another device, a VRF.
+    ///
+    /// Mirrors [`netif_is_l3_slave`](srctree/include/linux/netdevice.h)
+    #[inline]
+    pub(crate) fn is_l3_slave(&self) -> bool {
+        let slave = bindings::netdev_priv_flags_IFF_L3MDEV_SLAVE;
+        // SAFETY: The field is the first 32 bits of the union, of which every pattern is a value. What bindgen makes of a
+        // bit field reads it bit by bit.
+        let flags = unsafe {
+            (&raw const self.raw().__bindgen_anon_1)
+                .cast::<u32>()
+                .read()
+        };
+        flags & slave != 0
+    }
+
     /// The namespace that the device is in.
     #[inline]
     pub(crate) fn net(&self) -> &Net {

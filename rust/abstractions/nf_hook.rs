@@ -4,7 +4,11 @@
 //! C header: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h)
 
 use super::netdevice::NetDevice;
-use super::netns::Net;
+use super::netns::{
+    self,
+    Net,
+    PerNet, //
+};
 use super::rcu;
 use super::skbuff::{
     SkBuff,
@@ -26,6 +30,7 @@ use kernel::alloc::{
     KBox, //
 };
 use kernel::error::{
+    code::ENXIO,
     to_result,
     Result, //
 };
@@ -173,8 +178,17 @@ impl<'a> Passing<'a> {
 
 /// A hook of ours.
 pub(crate) trait Hook: 'static {
-    /// Looks at a packet of `net` and takes it, or lets it pass. Softirq or process.
-    fn call(net: &Net, packet: &mut Passing<'_>, rcu: &rcu::ReadGuard);
+    /// What the namespace has for it.
+    type Owner: PerNet;
+
+    /// Whether the packet may be worth a call. Every packet of the host pays for the question.
+    #[inline]
+    fn wants(_owner: &Self::Owner, _skb: &SkBuff) -> bool {
+        true
+    }
+
+    /// Looks at a packet and takes it, or lets it pass. Softirq or process.
+    fn call(owner: &Self::Owner, packet: &mut Passing<'_>, rcu: &rcu::ReadGuard);
 }
 
 /// A registered hook.
@@ -196,9 +210,11 @@ impl Registration {
         hooknum: u32,
         priority: i32,
     ) -> Result<Self> {
+        let owner = netns::get::<H::Owner>(net).ok_or(ENXIO)?;
         // SAFETY: All zeroes is a value of this C structure.
         let mut ops: bindings::nf_hook_ops = unsafe { core::mem::zeroed() };
         ops.hook = Some(hook::<H>);
+        ops.priv_ = core::ptr::from_ref(owner).cast_mut().cast();
         ops.dev = dev;
         ops.pf = pf;
         ops.hooknum = hooknum;
@@ -210,7 +226,12 @@ impl Registration {
         Ok(Registration { ops, net })
     }
 
-    /// Registers `H` at `point` of IPv4's path in `net`, which the registration must not outlive.
+    /// Registers `H` at `point` of IPv4's path in `net`, to be taken back before the namespace's [`PerNet::stop`] ends.
+    /// Process context; sleeps.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; ENXIO for a namespace that has no [`Hook::Owner`].
     pub(crate) fn ipv4<H: Hook>(net: &'static Net, point: Point, priority: i32) -> Result<Self> {
         let pf = bindings::NFPROTO_IPV4 as u8;
         Self::new::<H>(net, null_mut(), pf, point as u32, priority)
@@ -238,23 +259,43 @@ impl Drop for Registration {
     }
 }
 
+/// What most packets of the host meet of `H`, hence without a stack frame of its own.
+///
 /// # Safety
 ///
 /// Called by C with a hook registered for `H`, in softirq or process context under RCU.
 unsafe extern "C" fn hook<H: Hook>(
-    _data: *mut kernel::ffi::c_void,
+    owner: *mut kernel::ffi::c_void,
     skb: *mut bindings::sk_buff,
     state: *const bindings::nf_hook_state,
 ) -> kernel::ffi::c_uint {
-    // SAFETY: The state lives on the walker's stack, and names a namespace that is alive.
-    let (net, state) = unsafe { (Net::from_ptr((*state).net), &*state) };
+    // SAFETY: The namespace's value is there until a grace period after its hooks were taken back (`PerNet::stop`), and the
+    // packet is the hook's for the time of the call.
+    let (owner, seen) = unsafe { (&*owner.cast::<H::Owner>(), SkBuff::from_ptr(skb)) };
+    match H::wants(owner, seen) {
+        // SAFETY: As the caller promises.
+        true => unsafe { wanted::<H>(owner, skb, state) },
+        false => bindings::NF_ACCEPT,
+    }
+}
+
+/// # Safety
+///
+/// As [`hook`].
+#[inline(never)]
+unsafe fn wanted<H: Hook>(
+    owner: &H::Owner,
+    skb: *mut bindings::sk_buff,
+    state: *const bindings::nf_hook_state,
+) -> kernel::ffi::c_uint {
     let mut packet = Passing {
         skb,
-        state,
+        // SAFETY: The state lives on the walker's stack.
+        state: unsafe { &*state },
         taken: false,
     };
     // SAFETY: Whoever walks a packet through hooks is under RCU until the walk is over.
-    H::call(net, &mut packet, unsafe { rcu::ReadGuard::held() });
+    H::call(owner, &mut packet, unsafe { rcu::ReadGuard::held() });
     match packet.taken {
         true => bindings::NF_STOLEN,
         false => bindings::NF_ACCEPT,

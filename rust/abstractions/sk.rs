@@ -200,7 +200,7 @@ impl Sk {
         ))
     }
 
-    /// Sets the peer's address.
+    /// Sets the peer's address, when the local one is known. What was known of the way of the peer's packets is forgotten.
     #[inline]
     pub fn set_daddr(&self, addr: u32) {
         write!(
@@ -208,6 +208,7 @@ impl Sk {
             sk.__sk_common.__bindgen_anon_1.__bindgen_anon_1.skc_daddr,
             addr.to_be()
         );
+        self.forget_way();
     }
 
     /// The local address packets must be for, in host order; 0 for any.

@@ -19,6 +19,8 @@ use crate::{
     abstractions::{
         ehash,
         proto::Protocol as _,
+        rx_way::RxWay,
+        sk::Sk,
         skbuff::{
             SkBuff,
             Skb, //
@@ -126,6 +128,31 @@ impl Found {
 }
 
 impl Found {
+    /// The socket, if it has both ends of the packet.
+    #[inline]
+    fn connection(&self) -> Option<&Sk> {
+        match &self.taker {
+            Taker::Tcp(ehash::Found::Sock(so)) => Some(so),
+            Taker::Udp(so) if so.daddr() != 0 => Some(so),
+            _ => None,
+        }
+    }
+
+    /// Whether the host has let packets of this connection in by `way`.
+    #[inline]
+    pub(super) fn came_by(&self, way: RxWay) -> bool {
+        self.connection().is_some_and(|sk| sk.came_by(way))
+    }
+
+    /// The host has let this packet, whose ends are `key`, in by `way`.
+    #[inline]
+    pub(super) fn note_way(&self, state: &State, key: &Key, way: RxWay) {
+        if let Some(sk) = self.connection() {
+            let name = inet_sock::name(state.net, &key.id());
+            sk.note_way(&name, key.ifindex as i32, way);
+        }
+    }
+
     /// Whether only a listener has the packet, by its destination.
     #[inline]
     pub(crate) fn is_listener(&self) -> bool {

@@ -79,8 +79,9 @@ pub(crate) enum Mode {
 /// The bit of [`State::active`] that says [`Mode::Replace`]; the rest counts sockets.
 const REPLACE: u32 = 1 << 31;
 
-/// Numbers in [`State::port_users`].
-const PORT_USERS: usize = 1024;
+/// So many ports, a power of two, share a number in [`State::port_users`]: neighbours do, for the ports that this stack and
+/// the host pick are neighbours among themselves.
+const PORTS_SHIFT: u32 = 6;
 
 /// RustNet's part of a namespace.
 pub(crate) struct State {
@@ -89,8 +90,7 @@ pub(crate) struct State {
     /// Mode and number of sockets in one word, for the one question that every packet of the host asks:
     /// is there anything of RustNet's here?
     active: AtomicU32,
-    /// How many users the ports have of which the number leaves a certain rest: answers most packets of
-    /// the host with two loads.
+    /// How many users the ports have that begin with the same bits: answers most packets of the host with two loads.
     port_users: Array<AtomicU32>,
     /// The ports that are picked in [`Mode::Coexist`]: the lowest in the lower half, the highest in the
     /// upper. The host's own range begins below and ends before it, so that neither stack picks what the
@@ -128,7 +128,7 @@ pub(crate) struct State {
     registered: Lock<Option<Registered>>,
     /// What claims packets. It costs every packet of the host a little, so it is not there in a namespace
     /// where nobody ever asked for a socket of ours.
-    claims: Pin<KBox<Mutex<Option<nf_hook::Registration>>>>,
+    claims: Pin<KBox<Mutex<Option<rx::Claims>>>>,
     /// Whether there is.
     claiming: AtomicBool,
     /// The ingress hooks by the number of their device.
@@ -153,7 +153,7 @@ impl PerNet for State {
         Ok(State {
             net,
             active: AtomicU32::new(0),
-            port_users: Array::try_from_fn(PORT_USERS, |_| AtomicU32::new(0))?,
+            port_users: Array::try_from_fn(1 << (u16::BITS - PORTS_SHIFT), |_| AtomicU32::new(0))?,
             port_range: AtomicU32::new(61_000 | 65_535 << 16),
             raw: AtomicU32::new(0),
             counts: Counts::new(net)?,
@@ -237,10 +237,16 @@ impl State {
                     *silence = Some(rx::Silence::new(self.net)?);
                 }
                 self.active.fetch_or(REPLACE, Ordering::Relaxed);
+                if let Some(claims) = &mut *self.claims.lock() {
+                    claims.end_early();
+                }
             }
             Mode::Coexist => {
                 self.active.fetch_and(!REPLACE, Ordering::Relaxed);
                 *silence = None;
+                if let Some(claims) = &mut *self.claims.lock() {
+                    claims.begin_early(self);
+                }
             }
         }
         self.fib.bump();
@@ -261,7 +267,7 @@ impl State {
     fn begin_claims(&self) -> Result {
         let mut claims = self.claims.lock();
         if claims.is_none() {
-            *claims = Some(rx::register(self)?);
+            *claims = Some(rx::Claims::new(self)?);
             self.claiming.store(true, Ordering::Release);
         }
         Ok(())
@@ -305,7 +311,7 @@ impl State {
 
     #[inline]
     fn port_users(&self, port: u16) -> Option<&AtomicU32> {
-        self.port_users.get(usize::from(port) % PORT_USERS)
+        self.port_users.get(usize::from(port >> PORTS_SHIFT))
     }
 
     /// Whether packets to the local port `port` may be for one of ours. Ports share answers, so a yes says

@@ -3,11 +3,13 @@
 //!
 //! In `coexist` packets are claimed where the host delivers to itself ([`LocalIn`]), behind its filters. By
 //! then the host has put fragments together, undone NAT, and found that the packet is for this host and
-//! comes from where it claims to be: a claim needs to ask about the socket alone. The hook is passed by every packet of the host, so it first asks a small table whether
-//! anybody here has the packet's port at all.
+//! comes from where it claims to be: a claim needs to ask about the socket alone. Both hooks are passed by every packet
+//! of the host, so they first ask a small table whether anybody here has the packet's port at all.
 //!
-//! A claim at the device's ingress hook would spare our packets the host's IP layer, but every packet of
-//! the host would pay for two hooks instead of one: more than the two per cent that it may cost it.
+//! Where nobody else wants to see what is delivered, and there is nothing to put together, they are claimed a step earlier
+//! ([`Early`]), and the host's routes are asked by us. They are not asked again for a connection as long as nothing of
+//! them has changed: the host does the same for its own ([`ip_rcv_finish_core`](srctree/net/ipv4/ip_input.c)), and the
+//! same settings (`net.ipv4.ip_early_demux` and its like) switch it off.
 //!
 //! In `replace` every IPv4 frame is taken at the device's ingress hook ([`Ingress`]) and the host's
 //! own handlers are silenced ([`Silence`]). ARP is heard in both modes ([`Arp`]).
@@ -41,6 +43,8 @@ use crate::abstractions::rcu::{
     self,
     ReadGuard, //
 };
+use crate::abstractions::rx_way::RxWay;
+use crate::abstractions::skb_meta::PACKET_HOST;
 use crate::abstractions::skbuff::{
     SkBuff,
     Skb, //
@@ -65,7 +69,9 @@ const ARP_REPLY: [u8; 2] = [0, 2];
 pub(crate) struct Ingress;
 
 impl Hook for Ingress {
-    fn call(net: &Net, packet: &mut Passing<'_>, rcu: &ReadGuard) {
+    type Owner = State;
+
+    fn call(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
         if packet.skb().protocol() != ETH_P_IP || packet.skb().vlan_tag_present() {
             return;
         }
@@ -76,9 +82,9 @@ impl Hook for Ingress {
         let Some(dev) = packet.input().filter(|d| !d.has_rx_handler()) else {
             return;
         };
-        let Some(state) = State::of(net).filter(|s| s.mode() == Mode::Replace) else {
+        if state.mode() != Mode::Replace {
             return;
-        };
+        }
         if let Some(mut skb) = packet.take() {
             prepare(&mut skb);
             ip_input::rcv(state, dev, skb, rcu);
@@ -110,7 +116,9 @@ fn prepare(skb: &mut SkBuff) {
 pub(super) struct PreRouting;
 
 impl Hook for PreRouting {
-    fn call(_net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
+    type Owner = State;
+
+    fn call(_state: &State, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
         // Ours, on their walk through the hooks, and those that only cross a bridge, go on.
         if !packet.is_ours() && !packet.is_bridged() && !is_igmp(packet.skb()) {
             if let Some(skb) = packet.take() {
@@ -125,7 +133,9 @@ impl Hook for PreRouting {
 pub(super) struct ArpIn;
 
 impl Hook for ArpIn {
-    fn call(_net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
+    type Owner = State;
+
+    fn call(_state: &State, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
         if packet.skb().linear().get(6..8) == Some(&ARP_REPLY) {
             return;
         }
@@ -163,28 +173,31 @@ impl Silence {
 pub(crate) struct LocalIn;
 
 impl Hook for LocalIn {
+    type Owner = State;
+
     #[inline]
-    fn call(net: &Net, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
-        let Some(state) = State::of(net) else {
-            return;
-        };
-        if state.has_raw() {
-            bh::held_off(|| copy_to_raw(state, packet));
-        }
-        let linear = packet.skb().linear();
+    fn wants(state: &State, skb: &SkBuff) -> bool {
+        let linear = skb.linear();
         let Some(header) = linear.first_chunk::<HEADER_LEN>() else {
-            return;
+            return false;
         };
         // The host has checked the header. The port is where it says, unless the packet's headers are
         // still in fragments, or it is ICMP.
         let at = usize::from(header[0] & 0xf).wrapping_mul(4).wrapping_add(2);
-        if let Some([p0, p1]) = linear.get(at..).and_then(|b| b.first_chunk::<2>()) {
-            let known = state.may_have_port(u16::from_be_bytes([*p0, *p1]));
-            if !known && header[9] != Protocol::ICMP.0 {
-                return;
+        let port = linear.get(at..).and_then(|b| b.first_chunk::<2>());
+        port.is_none_or(|p| state.may_have_port(u16::from_be_bytes(*p)))
+            || header[9] == Protocol::ICMP.0
+            || state.has_raw()
+    }
+
+    #[inline]
+    fn call(state: &State, packet: &mut Passing<'_>, _rcu: &ReadGuard) {
+        bh::held_off(|| {
+            if state.has_raw() {
+                copy_to_raw(state, packet);
             }
-        }
-        bh::held_off(|| claim(state, packet));
+            claim(state, packet);
+        });
     }
 }
 
@@ -231,9 +244,18 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     if found.is_listener() && host_has(state, &key) {
         return;
     }
-    let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
-        return;
-    };
+    let way = packet.skb().rt_genid().map(|g| RxWay::new(ifindex, g));
+    if let Some(way) = way.filter(|w| !found.came_by(*w)) {
+        found.note_way(state, &key, way);
+    }
+    if let Some(skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) {
+        deliver(state, found, skb);
+    }
+}
+
+/// Gives a packet that was claimed, and begins with its IP header, to who has it.
+#[inline]
+fn deliver(state: &State, found: demux::Found, mut skb: Skb) {
     match ip::input::checked(&mut skb) {
         Ok(header) => {
             prepare(&mut skb);
@@ -242,6 +264,80 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
             found.rcv(state, &header, skb);
         }
         Err(reason) => state.counts.drop(skb, reason),
+    }
+}
+
+/// Where the host knows that a packet's header is sound, and nothing more.
+pub(crate) struct Early;
+
+/// A header of IPv4 without options, and the ports.
+const EARLY_LEN: usize = HEADER_LEN + 4;
+
+impl Hook for Early {
+    type Owner = State;
+
+    #[inline]
+    fn wants(state: &State, skb: &SkBuff) -> bool {
+        skb.linear().first_chunk::<EARLY_LEN>().is_some_and(|b| {
+            state.may_have_port(u16::from_be_bytes([b[EARLY_LEN - 2], b[EARLY_LEN - 1]]))
+        })
+    }
+
+    #[inline]
+    fn call(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
+        bh::held_off(|| claim_early(state, packet, rcu));
+    }
+}
+
+/// Takes a packet of ours without asking the host what it found for the last one of its connection.
+///
+/// Mirrors [`ip_rcv_finish_core`](srctree/net/ipv4/ip_input.c)
+fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
+    let sysctl = state.net.sysctl();
+    // Filters, connection tracking and raw sockets see it where it is delivered, so there it is to be claimed.
+    if !nf_hook::is_only::<LocalIn>(state.net, Point::LocalIn, rcu)
+        || state.mode() == Mode::Replace
+        || state.has_raw()
+        || sysctl.ip_early_demux() == 0
+        || packet.skb().pkt_type() != PACKET_HOST
+        || packet.shared()
+        || packet.is_bridged()
+    {
+        return;
+    }
+    // Options are for the host to look at.
+    let Some([0x45, tos]) = packet.skb().linear().first_chunk::<2>().copied() else {
+        return;
+    };
+    // Packets of a VRF come by once more.
+    let Some(dev) = packet.input().filter(|d| !d.is_l3_slave()) else {
+        return;
+    };
+    let Some(key) = key(packet.skb_mut(), dev.ifindex()) else {
+        return;
+    };
+    let wanted = match key.protocol {
+        Protocol::TCP => sysctl.tcp_early_demux(),
+        _ => sysctl.udp_early_demux(),
+    };
+    if wanted == 0 {
+        return;
+    }
+    let Some(found) = demux::any(state, &key) else {
+        return;
+    };
+    let way = RxWay::new(key.ifindex, state.net.rt_genid());
+    if !found.came_by(way) {
+        let (saddr, daddr) = (key.saddr.to_u32(), key.daddr.to_u32());
+        if found.is_listener() && host_has(state, &key)
+            || !packet.skb_mut().route_input(dev, saddr, daddr, tos)
+        {
+            return;
+        }
+        found.note_way(state, &key, way);
+    }
+    if let Some(skb) = packet.take() {
+        deliver(state, found, skb);
     }
 }
 
@@ -324,11 +420,40 @@ fn claim_icmp(state: &State, packet: &mut Passing<'_>, ifindex: u32) {
     }
 }
 
-/// Registers the claim of a namespace: behind the last step of NAT (NF_IP_PRI_NAT_SRC), which turns the
-/// replies to a flow that was redirected on its way out into what our socket waits for; but before
-/// connection tracking confirms the packet, which is walked by us.
-pub(crate) fn register(state: &State) -> Result<nf_hook::Registration> {
-    nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MAX - 1)
+/// What claims the packets of a namespace.
+pub(super) struct Claims {
+    early: Option<nf_hook::Registration>,
+    _late: nf_hook::Registration,
+}
+
+impl Claims {
+    /// Behind the last step of NAT (NF_IP_PRI_NAT_SRC), which turns the replies to a flow that was redirected on its way
+    /// out into what our socket waits for; but before connection tracking confirms the packet, which is walked by us.
+    /// Process context; sleeps.
+    pub(super) fn new(state: &State) -> Result<Claims> {
+        let mut claims = Claims {
+            _late: nf_hook::Registration::ipv4::<LocalIn>(state.net, Point::LocalIn, i32::MAX - 1)?,
+            early: None,
+        };
+        if state.mode() == Mode::Coexist {
+            claims.begin_early(state);
+        }
+        Ok(claims)
+    }
+
+    /// Claims early, too, behind everybody else at that place; without memory for that, late as ever. Process context;
+    /// sleeps.
+    pub(super) fn begin_early(&mut self, state: &State) {
+        if self.early.is_none() {
+            self.early =
+                nf_hook::Registration::ipv4::<Early>(state.net, Point::PreRouting, i32::MAX).ok();
+        }
+    }
+
+    /// No longer, for in `replace` all is RustNet's before. Process context; sleeps.
+    pub(super) fn end_early(&mut self) {
+        self.early = None;
+    }
 }
 
 /// IPv4 frames that no ingress hook took, in `replace`: those that a bridge or its like let pass. In

@@ -43,6 +43,8 @@ macro_rules! sysctls {
             icmp_ratemask: u32 = 0x1818, sysctl_icmp_ratemask;
             /// The TTL of packets whose socket has none of its own.
             ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
+            /// 0: every packet is asked where it belongs before it is asked for its socket.
+            ip_early_demux: u8 = 1, sysctl_ip_early_demux;
             /// 1: packets of others are held against what was learned of the path.
             ip_forward_use_pmtu: u8 = 0, sysctl_ip_fwd_use_pmtu;
             /// 0: paths are asked for their MTU. 1: what they answer only says that it is small. 2: not
@@ -74,6 +76,8 @@ macro_rules! sysctls {
             tcp_comp_sack_slack_ns: nanos = Duration::from_micros(10), sysctl_tcp_comp_sack_slack_ns;
             /// 0: D-SACKs are not sent.
             tcp_dsack: u8 = 1, sysctl_tcp_dsack;
+            /// 0: every segment is.
+            tcp_early_demux: u8 = 1, sysctl_tcp_early_demux;
             /// 3 or 4: tail loss probes are sent.
             tcp_early_retrans: u8 = 3, sysctl_tcp_early_retrans;
             /// 0: no ECN. 1: asked for and given. 2: given. 3 to 5: the same with accurate ECN.
@@ -168,6 +172,8 @@ macro_rules! sysctls {
             tcp_window_scaling: u8 = 1, sysctl_tcp_window_scaling;
             /// Sizes of the send buffer, in bytes of true size.
             tcp_wmem: sizes = [4096, 16_384, 4 << 20], sysctl_tcp_wmem;
+            /// 0: every datagram is asked where it belongs before it is asked for its socket.
+            udp_early_demux: u8 = 1, sysctl_udp_early_demux;
         }
     };
 }

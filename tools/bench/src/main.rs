@@ -60,6 +60,9 @@ struct Args {
     /// Leave AF_INET out: for scripts/profile.
     #[arg(long)]
     alone: bool,
+    /// Whose idle sockets are there meanwhile; the subject's by default.
+    #[arg(long)]
+    beside: Option<Family>,
     /// Throughput over two e1000s in real time instead: not for an ICOUNT guest.
     #[arg(long)]
     nic: bool,
@@ -182,11 +185,12 @@ fn measure(args: &Args) -> Result<Figures> {
     }
 
     // RustNet only looks at packets where it has sockets. The tax is what the host pays beside them.
+    let beside = args.beside.unwrap_or(subject);
     let presence = [
-        lab.a.tcp(subject)?,
-        lab.b.tcp(subject)?,
-        lab.a.udp(subject)?,
-        lab.b.udp(subject)?,
+        lab.a.tcp(beside)?,
+        lab.b.tcp(beside)?,
+        lab.a.udp(beside)?,
+        lab.b.udp(beside)?,
     ];
     for row in &mut rows {
         if row.op == Op::Floor {

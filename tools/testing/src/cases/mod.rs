@@ -12,6 +12,7 @@ mod fragment;
 mod hostile;
 mod info;
 mod io_uring;
+mod known;
 mod load;
 mod memory;
 mod modes;
@@ -72,6 +73,7 @@ pub fn all() -> Vec<Case> {
         path::CASES,
         raw::CASES,
         route::CASES,
+        known::CASES,
         netfilter::CASES,
         router::CASES,
         mroute::CASES,
