@@ -145,7 +145,7 @@ impl Ring {
 
     /// Fills the places that are free.
     fn fill(&mut self) {
-        while self.missing() != 0 {
+        for _ in 0..self.missing() {
             let Some(place) = self.pages.get_mut(self.fill as usize) else {
                 return;
             };
@@ -187,8 +187,8 @@ impl Ring {
     /// Mirrors [`e1000_clean_rx_irq`](srctree/drivers/net/ethernet/intel/e1000/e1000_main.c)
     #[inline]
     pub(crate) fn clean(&mut self, dev: &Device<Adapter>, napi: &Napi) -> (Load, i32) {
-        let mut load = Load::default();
-        let mut work = 0;
+        let (mut work, mut bytes) = (0, 0u32);
+        let (checksums, keeps_bad) = (dev.wants_checksum(), dev.keeps_bad());
         while work < napi.budget() && self.given != 0 {
             let d = RxWriteback(self.desc.second(self.clean));
             if !d.done() {
@@ -199,12 +199,11 @@ impl Ring {
             self.given = self.given.wrapping_sub(1);
             let verdict = self
                 .receiver
-                .step(d, self.buffer, self.max_frame, dev.keeps_bad());
+                .step(d, self.buffer, self.max_frame, keeps_bad);
             if let Some(skb) = self.take(dev, napi, place, verdict) {
                 work += 1;
-                load.packets = load.packets.wrapping_add(1);
-                load.bytes = load.bytes.wrapping_add(skb.len() as u32);
-                deliver(dev, napi, skb, d);
+                bytes = bytes.wrapping_add(skb.len() as u32);
+                deliver(dev, napi, skb, d, checksums);
             }
             if self.missing() >= REFILL {
                 self.refill(dev);
@@ -213,11 +212,12 @@ impl Ring {
         if self.missing() >= REFILL {
             self.refill(dev);
         }
-        if load.packets != 0 {
-            dev.soft.rx_packets.add(load.packets.into());
-            dev.soft.rx_bytes.add(load.bytes.into());
+        let packets = work.unsigned_abs();
+        if packets != 0 {
+            dev.soft.rx_packets.add(packets.into());
+            dev.soft.rx_bytes.add(bytes.into());
         }
-        (load, work)
+        (Load { packets, bytes }, work)
     }
 
     /// Makes of the buffer at `place` what the verdict says. The packet, if one is whole now.
@@ -232,7 +232,7 @@ impl Ring {
         let page = self.pages.get_mut(place as usize)?;
         match verdict {
             Verdict::Whole { len } => {
-                page.as_ref()?.sync_for_cpu(len);
+                self.pool.sync_for_cpu(page.as_ref()?, len);
                 let skb = if len <= dev.copybreak() {
                     // Only read here, so the card may have it again as it is (dma-api-howto).
                     napi.copy(page.as_ref()?, len)
@@ -246,7 +246,7 @@ impl Ring {
             }
             Verdict::Part { len, first, last } => {
                 let page = page.take()?;
-                page.sync_for_cpu(len);
+                self.pool.sync_for_cpu(&page, len);
                 if first {
                     self.partial = page.into_skb(len);
                 } else if let Some(skb) = &mut self.partial {
@@ -277,8 +277,8 @@ impl Ring {
 
 /// Notes what the card said of a frame and hands it to the stack.
 #[inline]
-fn deliver(dev: &Device<Adapter>, napi: &Napi, mut skb: RxSkb, d: RxWriteback) {
-    if dev.wants_checksum() {
+fn deliver(dev: &Device<Adapter>, napi: &Napi, mut skb: RxSkb, d: RxWriteback, checksums: bool) {
+    if checksums {
         match d.checksum() {
             Checksum::Unknown => (),
             Checksum::Good => {

@@ -189,11 +189,6 @@ bool rust_helper_netdev_xmit_more(void)
 	return netdev_xmit_more();
 }
 
-void rust_helper_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb)
-{
-	napi_gro_receive(napi, skb);
-}
-
 void rust_helper_eth_hw_addr_set(struct net_device *dev, const u8 *addr)
 {
 	eth_hw_addr_set(dev, addr);
@@ -241,6 +236,11 @@ dma_addr_t rust_helper_page_pool_get_dma_addr(const struct page *page)
 void rust_helper_page_pool_put_full_page(struct page_pool *pool, struct page *page, bool direct)
 {
 	page_pool_put_full_page(pool, page, direct);
+}
+
+bool rust_helper_dma_dev_need_sync(const struct device *dev)
+{
+	return dma_dev_need_sync(dev);
 }
 
 void rust_helper_page_pool_dma_sync_for_cpu(const struct page_pool *pool, const struct page *page,

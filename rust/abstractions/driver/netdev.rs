@@ -572,7 +572,7 @@ impl Napi {
             let headers: *mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_2 =
                 addr_of_mut!((*skb).__bindgen_anon_4).cast();
             (*headers).protocol = bindings::eth_type_trans(skb, self.dev);
-            bindings::napi_gro_receive(self.napi, skb);
+            bindings::gro_receive_skb(addr_of_mut!((*self.napi).gro), skb);
         }
     }
 }

@@ -40,10 +40,12 @@ const HALF: usize = PAGE_SIZE / 2;
 /// # Invariants
 ///
 /// The pointer is a pool of ours. Pages are taken from it by one at a time: whoever holds `&mut`. `size` is
-/// [`PAGE_SIZE`] or [`HALF`].
+/// [`PAGE_SIZE`] or [`HALF`]. `need_sync` is whether a page that was taken so far may have to be synchronised.
 pub(crate) struct PagePool {
     ptr: NonNull<bindings::page_pool>,
+    dma: dma::Device,
     size: usize,
+    need_sync: bool,
 }
 
 // SAFETY: C guards what others do; taking pages is exclusive by `&mut`.
@@ -91,7 +93,12 @@ impl PagePool {
         // INVARIANT: Just made.
         // SAFETY: Neither an error nor null.
         let ptr = unsafe { NonNull::new_unchecked(ptr) };
-        Ok(PagePool { ptr, size })
+        Ok(PagePool {
+            ptr,
+            dma,
+            size,
+            need_sync: false,
+        })
     }
 
     /// Room for a frame, mapped for the card. Softirq or process context, never sleeps.
@@ -108,6 +115,12 @@ impl PagePool {
             }
         };
         let page = NonNull::new(page)?;
+        if !self.need_sync {
+            // INVARIANT: Memory is mapped before it is handed out, and a mapping that needs to be synchronised sets this
+            // for the whole device.
+            // SAFETY: A live device.
+            self.need_sync = unsafe { bindings::dma_dev_need_sync(self.dma.as_ptr()) };
+        }
         // SAFETY: Pages of such a pool are mapped, and in the kernel's own mapping of memory.
         let (va, dma) = unsafe {
             (
@@ -124,6 +137,17 @@ impl PagePool {
             dma: dma.wrapping_add(offset.into()),
             size: self.size,
         })
+    }
+
+    /// Makes the first `len` bytes that the card wrote to `page`, one of this pool's, readable here; at most what the page
+    /// holds.
+    ///
+    /// Call before [`Page::frame`], [`Page::into_skb`] and [`Page::add_to`].
+    #[inline]
+    pub(crate) fn sync_for_cpu(&self, page: &Page, len: usize) {
+        if self.need_sync {
+            page.sync_for_cpu(len);
+        }
     }
 }
 
@@ -170,11 +194,8 @@ impl Page {
         self.dma.wrapping_add(HEADROOM as u64)
     }
 
-    /// Makes the first `len` bytes that the card wrote readable here; at most what the page holds.
-    ///
-    /// Call before [`Page::frame`], [`Page::into_skb`] and [`Page::add_to`].
-    #[inline]
-    pub(crate) fn sync_for_cpu(&self, len: usize) {
+    /// See [`PagePool::sync_for_cpu`].
+    fn sync_for_cpu(&self, len: usize) {
         let (len, offset) = (self.fits(len) as u32, self.offset() as u32);
         // SAFETY: By the type invariant; within the page.
         unsafe {
