@@ -33,7 +33,8 @@ use core::{
     marker::PhantomData,
     mem::{
         offset_of,
-        size_of, //
+        size_of,
+        MaybeUninit, //
     },
     ptr::{
         self,
@@ -85,8 +86,11 @@ pub trait Protocol: Sized + 'static {
     /// The look-up table, which stands from before the protocol's registration until after it.
     fn table() -> &'static Table<Self>;
 
-    /// The private part of a new socket in `net`.
-    fn new_private(net: &Net) -> Self::Private;
+    /// Makes the private part of a new socket in `net` where it will stand: a connection's is more than a kilobyte.
+    fn init_private<'a>(
+        slot: &'a mut MaybeUninit<Self::Private>,
+        net: &Net,
+    ) -> &'a mut Self::Private;
 
     /// Sets up a new socket: buffer sizes, GSO, callbacks.
     fn init(sk: &Sock<Self>);
@@ -318,10 +322,7 @@ impl<P: Protocol> Proto<P> {
         unsafe {
             (*so.as_ptr()).linked = AtomicU8::new(0);
             (*so.as_ptr()).shared.write(P::Shared::default());
-            (*so.as_ptr())
-                .private
-                .get_mut()
-                .write(P::new_private(Net::from_ptr(net)));
+            P::init_private((*so.as_ptr()).private.get_mut(), Net::from_ptr(net));
             bindings::sock_init_data(sock, sk);
             (*sk).sk_destruct = Some(destruct::<P>);
             (*sk).sk_protocol = P::PROTOCOL;
@@ -488,7 +489,7 @@ pub fn clone<P: Protocol>(parent: &Sock<P>) -> Option<SockRef<P>> {
     unsafe {
         (*so).linked = AtomicU8::new(0);
         (*so).shared.write(P::Shared::default());
-        (*so).private.get_mut().write(P::new_private(parent.net()));
+        P::init_private((*so).private.get_mut(), parent.net());
         if let Some(soft) = P::soft((*so).shared.assume_init_ref()) {
             soft.set_up(sk);
         }

@@ -93,6 +93,7 @@ use crate::{
         },
     },
 };
+use core::mem::MaybeUninit;
 use kernel::{
     error::{
         code::*,
@@ -135,11 +136,11 @@ impl Protocol for Ping {
         &TABLE
     }
 
-    fn new_private(_net: &Net) -> Private {
-        Private {
+    fn init_private<'a>(slot: &'a mut MaybeUninit<Private>, _net: &Net) -> &'a mut Private {
+        slot.write(Private {
             binding: None,
             reserved: None,
-        }
+        })
     }
 
     fn init(sk: &Sock<Self>) {

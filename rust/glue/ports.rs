@@ -83,21 +83,49 @@ impl Binding {
     }
 }
 
+impl Binding {
+    /// Whether this is a share of `c`.
+    fn is_of(&self, c: &Claim) -> bool {
+        c.net == self.net && c.port == self.port && c.auto == self.auto && c.bound == self.bound
+    }
+}
+
 impl Bucket {
     fn claims(&self, net: usize, port: u16) -> impl Iterator<Item = &Claim> {
         core::iter::successors(self.0.as_deref(), |c| c.next.as_deref())
             .filter(move |c| c.net == net && c.port == port)
     }
 
-    /// Adds a share; allocates if it is a new claim.
-    fn add(&mut self, b: &Binding) -> Result<(), Errno> {
+    /// The claim that `b` is a share of.
+    fn find(&mut self, b: &Binding) -> Option<&mut Claim> {
         let mut at = self.0.as_deref_mut();
         while let Some(c) = at {
-            if c.net == b.net && c.port == b.port && c.auto == b.auto && c.bound == b.bound {
-                c.count = c.count.saturating_add(1);
-                return Ok(());
+            if b.is_of(c) {
+                return Some(c);
             }
             at = c.next.as_deref_mut();
+        }
+        None
+    }
+
+    /// Turns a share into another of the same port. Allocates only if there are others of the old one.
+    fn exchange(&mut self, old: &Binding, new: &Binding) -> Result<(), Errno> {
+        if self.find(new).is_none() {
+            if let Some(c) = self.find(old).filter(|c| c.count == 1) {
+                c.bound = new.bound;
+                return Ok(());
+            }
+        }
+        self.add(new)?;
+        self.remove(old);
+        Ok(())
+    }
+
+    /// Adds a share; allocates if it is a new claim.
+    fn add(&mut self, b: &Binding) -> Result<(), Errno> {
+        if let Some(c) = self.find(b) {
+            c.count = c.count.saturating_add(1);
+            return Ok(());
         }
         let mut claim = KBox::new(
             Claim {
@@ -123,7 +151,7 @@ impl Bucket {
             let Some(c) = link else {
                 return;
             };
-            if c.net == b.net && c.port == b.port && c.auto == b.auto && c.bound == b.bound {
+            if b.is_of(c) {
                 c.count = c.count.saturating_sub(1);
                 if c.count == 0 {
                     let next = c.next.take();
@@ -238,7 +266,7 @@ impl PortTable {
     }
 
     /// Another share of the same port in the way `bound`, without asking anyone: a connection has the port of
-    /// its listener, and what it leaves behind has the connection's.
+    /// its listener.
     ///
     /// # Errors
     ///
@@ -252,6 +280,21 @@ impl PortTable {
             .lock()
             .add(&b)?;
         Ok(b)
+    }
+
+    /// Exchanges a share for one in the way `bound`, without asking anyone: what a connection leaves behind has its port.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; the old share is then given back.
+    pub(crate) fn exchange(&self, b: Binding, bound: Bound) -> Result<Binding, Errno> {
+        let new = Binding { bound, ..b };
+        let mut bucket = self.bucket(b.net, b.port).ok_or(Errno::ENOMEM)?.lock();
+        let done = bucket.exchange(&b, &new);
+        if done.is_err() {
+            bucket.remove(&b);
+        }
+        done.map(|()| new)
     }
 
     /// Exchanges a share for one in the way `bound`, if the others with the port agree.

@@ -87,10 +87,13 @@ use crate::{
         },
     },
 };
-use core::sync::atomic::{
-    AtomicBool,
-    AtomicU32,
-    Ordering, //
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        Ordering, //
+    },
 };
 use kernel::{
     error::{
@@ -157,8 +160,11 @@ impl Protocol for Raw {
         &TABLE
     }
 
-    fn new_private(_net: &Net) -> Self::Private {
-        None
+    fn init_private<'a>(
+        slot: &'a mut MaybeUninit<Self::Private>,
+        _net: &Net,
+    ) -> &'a mut Self::Private {
+        slot.write(None)
     }
 
     fn init(sk: &Sock<Self>) {

@@ -67,11 +67,14 @@ use crate::{
         wire::ipv4::Addr, //
     },
 };
-use core::sync::atomic::{
-    AtomicBool,
-    AtomicU32,
-    AtomicU64,
-    Ordering, //
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        AtomicU64,
+        Ordering, //
+    },
 };
 use kernel::prelude::*;
 
@@ -184,8 +187,8 @@ impl Protocol for Tcp {
         &TABLE
     }
 
-    fn new_private(net: &Net) -> Private {
-        let mut p = Private {
+    fn init_private<'a>(slot: &'a mut MaybeUninit<Private>, net: &Net) -> &'a mut Private {
+        let p = slot.write(Private {
             tp: tcp::Sock::new(),
             armed: None,
             fine_armed: None,
@@ -193,7 +196,7 @@ impl Protocol for Tcp {
             binding: None,
             reserved: None,
             saved_syn: None,
-        };
+        });
         p.tp.init(net.sysctl());
         p
     }

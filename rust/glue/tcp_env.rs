@@ -427,8 +427,8 @@ impl Env for TcpEnv<'_> {
             if !inet_sock::port_is_users(sk) {
                 if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
                     ports.release(b);
-                    sk.set_num(0);
                 }
+                sk.set_num(0);
             }
         }
     }
@@ -510,7 +510,7 @@ impl Env for TcpEnv<'_> {
     /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
     fn time_wait(&mut self, tw: TimeWait, timeout: Duration) {
         let sk = self.sk.sock();
-        tcp_timewait::leave(sk, &glue_tcp::id(sk), tw, timeout, self.binding.as_ref());
+        tcp_timewait::leave(sk, &glue_tcp::id(sk), tw, timeout, self.binding);
     }
 
     fn done(&mut self) {

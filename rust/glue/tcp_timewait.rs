@@ -102,7 +102,7 @@ impl MiniKind for TimeWait {
     }
 }
 
-/// Leaves `tw` in the table in the place of the socket. Without memory, or when there are too many
+/// Leaves `tw` in the table in the place of the socket, with the port that was picked for that. Without memory, or when there are too many
 /// already, the socket just goes.
 ///
 /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
@@ -111,7 +111,7 @@ pub(super) fn leave(
     id: &FourTuple,
     tw: tcp::TimeWait,
     timeout: Duration,
-    port: Option<&Binding>,
+    port: &mut Option<Binding>,
 ) {
     let net = so.net();
     let Some(state) = State::of(net) else {
@@ -121,10 +121,12 @@ pub(super) fn leave(
         state.counts.event(Counter::TcpTimeWaitOverflow);
         return;
     }
-    let binding = port.and_then(|b| {
-        let mut bound = inet_sock::bound_of(so, false);
-        bound.time_wait = true;
-        Tcp::ports()?.inherit(b, bound).ok()
+    let mut bound = inet_sock::bound_of(so, false);
+    bound.time_wait = true;
+    let binding = Tcp::ports().and_then(|ports| match inet_sock::port_is_users(so) {
+        // He may want it again.
+        true => ports.inherit(port.as_ref()?, bound).ok(),
+        false => ports.exchange(port.take()?, bound).ok(),
     });
     let name = inet_sock::name(net, id);
     let family = proto::family() as u16;

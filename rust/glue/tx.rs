@@ -96,12 +96,12 @@ pub(super) fn local_out(
     let dev = route.dst.dev(&rcu);
     skb.set_dev(dev);
     route.dst.attach(&mut skb, &rcu);
-    for point in [Point::LocalOut, Point::PostRouting] {
-        match walk(state, route, dev, skb, sk, point, &rcu)? {
-            Some(s) => skb = s,
-            None => return Ok(()),
-        }
-    }
+    let Some(skb) = walk(state, route, dev, skb, sk, Point::LocalOut, &rcu)? else {
+        return Ok(());
+    };
+    let Some(mut skb) = walk(state, route, dev, skb, sk, Point::PostRouting, &rcu)? else {
+        return Ok(());
+    };
     if matches!(route.kind(), Kind::Multicast | Kind::Broadcast) {
         match mc_output(state, route, dev, skb, true) {
             Some(s) => skb = s,

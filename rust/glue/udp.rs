@@ -70,10 +70,13 @@ use crate::{
         },
     },
 };
-use core::sync::atomic::{
-    AtomicBool,
-    AtomicU16,
-    Ordering, //
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU16,
+        Ordering, //
+    },
 };
 use kernel::{
     error::{
@@ -135,14 +138,14 @@ impl Protocol for Udp {
         &TABLE
     }
 
-    fn new_private(_net: &Net) -> Private {
-        Private {
+    fn init_private<'a>(slot: &'a mut MaybeUninit<Private>, _net: &Net) -> &'a mut Private {
+        slot.write(Private {
             binding: None,
             reserved: None,
             route: None,
             daddr: Addr::ANY,
             cork: None,
-        }
+        })
     }
 
     fn init(sk: &Sock<Self>) {
