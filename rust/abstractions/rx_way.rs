@@ -30,11 +30,25 @@ pub struct RxWay(u64);
 impl RxWay {
     /// No way: there is no device 0.
     const NONE: RxWay = RxWay(0);
+    /// The numbers of devices are positive.
+    const UNASKED: u64 = 1 << 31;
 
     /// By the device `ifindex`, under the routes of the number `genid` ([`Net::rt_genid`](super::netns::Net::rt_genid)).
     #[inline]
     pub fn new(ifindex: u32, genid: u32) -> RxWay {
         RxWay(u64::from(ifindex) | u64::from(genid) << 32)
+    }
+
+    /// By the device `ifindex`; whether the host lets it in was not asked. Equals none that was.
+    #[inline]
+    pub fn unasked(ifindex: u32) -> RxWay {
+        RxWay(u64::from(ifindex) | Self::UNASKED)
+    }
+
+    /// The device.
+    #[inline]
+    pub fn ifindex(self) -> u32 {
+        (self.0 & (Self::UNASKED - 1)) as u32
     }
 }
 
@@ -69,6 +83,12 @@ impl Sk {
         if !unsafe { key.matches(self.as_ptr().cast(), dif) } {
             self.forget_way();
         }
+    }
+
+    /// The first packet of the connection came in by `way`. Nobody else knows the socket yet.
+    #[inline]
+    pub fn set_way(&self, way: RxWay) {
+        self.rx_way().store(way.0, Ordering::Relaxed);
     }
 
     /// What is known of the way is of no use for the peer that the socket has now.

@@ -111,7 +111,7 @@ enum Taker {
 /// The socket, or what stands for one, that a packet is for.
 pub(crate) struct Found {
     taker: Taker,
-    ifindex: u32,
+    way: RxWay,
 }
 
 impl Found {
@@ -120,8 +120,8 @@ impl Found {
     #[inline]
     pub(crate) fn rcv(self, state: &State, header: &Header, skb: Skb) {
         match self.taker {
-            Taker::Tcp(found) => tcp_ipv4::rcv(state, header, skb, found, self.ifindex),
-            Taker::Listener(so) => tcp_ipv4::rcv_listen(state, header, skb, so, self.ifindex),
+            Taker::Tcp(found) => tcp_ipv4::rcv(state, header, skb, found, self.way),
+            Taker::Listener(so) => tcp_ipv4::rcv_listen(state, header, skb, so),
             Taker::Udp(so) => udp_input::rcv(state, header, skb, &so),
         }
     }
@@ -146,7 +146,8 @@ impl Found {
 
     /// The host has let this packet, whose ends are `key`, in by `way`.
     #[inline]
-    pub(super) fn note_way(&self, state: &State, key: &Key, way: RxWay) {
+    pub(super) fn note_way(&mut self, state: &State, key: &Key, way: RxWay) {
+        self.way = way;
         if let Some(sk) = self.connection() {
             let name = inet_sock::name(state.net, &key.id());
             sk.note_way(&name, key.ifindex as i32, way);
@@ -175,7 +176,7 @@ pub(crate) fn connected(state: &State, key: &Key) -> Option<Found> {
     };
     Some(Found {
         taker,
-        ifindex: key.ifindex,
+        way: RxWay::unasked(key.ifindex),
     })
 }
 
@@ -192,7 +193,7 @@ pub(crate) fn any(state: &State, key: &Key) -> Option<Found> {
     };
     Some(Found {
         taker,
-        ifindex: key.ifindex,
+        way: RxWay::unasked(key.ifindex),
     })
 }
 

@@ -53,7 +53,6 @@ use crate::stack::counters::Counter;
 use crate::stack::ip;
 use crate::stack::wire::ethernet::EtherType;
 use crate::stack::wire::ipv4::{
-    Fields,
     Protocol,
     HEADER_LEN, //
 };
@@ -230,13 +229,13 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     if linear.get(9) == Some(&Protocol::ICMP.0) {
         return claim_icmp(state, packet, ifindex);
     }
-    let Some(key) = key(packet.skb_mut(), ifindex) else {
+    let Some((_, key)) = key(packet.skb_mut(), ifindex) else {
         return;
     };
     if packet.skb().is_for_many() {
         return demux_group(state, packet, &key);
     }
-    let Some(found) = demux::any(state, &key) else {
+    let Some(mut found) = demux::any(state, &key) else {
         return;
     };
     // A connection of the host's may end at an address and port where one of our sockets listens: its
@@ -248,23 +247,23 @@ fn claim(state: &State, packet: &mut Passing<'_>) {
     if let Some(way) = way.filter(|w| !found.came_by(*w)) {
         found.note_way(state, &key, way);
     }
-    if let Some(skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) {
-        deliver(state, found, skb);
+    let Some(mut skb) = packet.take_through_rest::<LocalIn>(Point::LocalIn) else {
+        return;
+    };
+    // Who stands there may have changed it.
+    match ip::input::checked(&mut skb) {
+        Ok(header) => deliver(state, found, &header, skb),
+        Err(reason) => state.counts.drop(skb, reason),
     }
 }
 
 /// Gives a packet that was claimed, and begins with its IP header, to who has it.
 #[inline]
-fn deliver(state: &State, found: demux::Found, mut skb: Skb) {
-    match ip::input::checked(&mut skb) {
-        Ok(header) => {
-            prepare(&mut skb);
-            state.counts.event(Counter::IpInDelivers);
-            ip::input::deliver_finish(&mut skb, &header);
-            found.rcv(state, &header, skb);
-        }
-        Err(reason) => state.counts.drop(skb, reason),
-    }
+fn deliver(state: &State, found: demux::Found, header: &ip::Header, mut skb: Skb) {
+    prepare(&mut skb);
+    state.counts.event(Counter::IpInDelivers);
+    ip::input::deliver_finish(&mut skb, header);
+    found.rcv(state, header, skb);
 }
 
 /// Where the host knows that a packet's header is sound, and nothing more.
@@ -313,7 +312,7 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
     let Some(dev) = packet.input().filter(|d| !d.is_l3_slave()) else {
         return;
     };
-    let Some(key) = key(packet.skb_mut(), dev.ifindex()) else {
+    let Some((header, key)) = key(packet.skb_mut(), dev.ifindex()) else {
         return;
     };
     let wanted = match key.protocol {
@@ -323,7 +322,7 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
     if wanted == 0 {
         return;
     }
-    let Some(found) = demux::any(state, &key) else {
+    let Some(mut found) = demux::any(state, &key) else {
         return;
     };
     let way = RxWay::new(key.ifindex, state.net.rt_genid());
@@ -337,7 +336,7 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
         found.note_way(state, &key, way);
     }
     if let Some(skb) = packet.take() {
-        deliver(state, found, skb);
+        deliver(state, found, &header, skb);
     }
 }
 
@@ -351,28 +350,28 @@ fn host_has(state: &State, key: &demux::Key) -> bool {
         .host_has_tcp(daddr, key.sport, saddr, key.dport, dif)
 }
 
-/// The ends of a packet of a transport, which begins with its IP header; `None` for anything else.
+/// The header and the ends of a whole packet of a transport, which begins with its IP header; `None` for anything else.
 #[inline]
-fn key(skb: &mut SkBuff, ifindex: u32) -> Option<demux::Key> {
-    let fields =
-        Fields::new_checked(skb.may_pull(HEADER_LEN)?.first_chunk::<HEADER_LEN>()?).ok()?;
-    let protocol = fields.protocol();
-    if fields.is_fragment() || !(protocol == Protocol::TCP || protocol == Protocol::UDP) {
+fn key(skb: &mut SkBuff, ifindex: u32) -> Option<(ip::Header, demux::Key)> {
+    let header = ip::input::checked(skb).ok()?;
+    let protocol = header.protocol;
+    if header.is_fragment() || !(protocol == Protocol::TCP || protocol == Protocol::UDP) {
         return None;
     }
-    let at = fields.header_len();
+    let at = usize::from(header.header_len);
     let ports = skb
         .may_pull(at.wrapping_add(4))?
         .get(at..)?
         .first_chunk::<4>()?;
-    Some(demux::Key {
+    let key = demux::Key {
         protocol,
-        saddr: fields.saddr(),
-        daddr: fields.daddr(),
+        saddr: header.saddr,
+        daddr: header.daddr,
         sport: u16::from_be_bytes([ports[0], ports[1]]),
         dport: u16::from_be_bytes([ports[2], ports[3]]),
         ifindex,
-    })
+    };
+    Some((header, key))
 }
 
 /// A datagram to everybody or to a group: each of our sockets that wants it gets a copy, and so do the

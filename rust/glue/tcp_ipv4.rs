@@ -30,6 +30,7 @@ use crate::{
     abstractions::{
         ehash::Found,
         proto::Protocol as _,
+        rx_way::RxWay,
         skbuff::{
             SkBuff,
             Skb, //
@@ -178,11 +179,11 @@ fn parse(state: &State, header: &Header, skb: &mut Skb) -> Result<tcp::Segment, 
 ///
 /// Mirrors [`tcp_v4_rcv`](srctree/net/ipv4/tcp_ipv4.c)
 #[inline]
-pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, found: Found<Tcp>, ifindex: u32) {
+pub(super) fn rcv(state: &State, header: &Header, mut skb: Skb, found: Found<Tcp>, way: RxWay) {
     match &parse(state, header, &mut skb) {
         Ok(seg) => match found {
             Found::Sock(so) => deliver(state, header, skb, seg, &so),
-            other => rcv_mini(state, header, skb, seg, other, ifindex),
+            other => rcv_mini(state, header, skb, seg, other, way),
         },
         Err(reason) => state.counts.drop(skb, *reason),
     }
@@ -246,7 +247,7 @@ fn rcv_mini(
     mut skb: Skb,
     seg: &tcp::Segment,
     mut found: Found<Tcp>,
-    ifindex: u32,
+    way: RxWay,
 ) {
     let key = demux::Key {
         protocol: Protocol::TCP,
@@ -254,14 +255,14 @@ fn rcv_mini(
         daddr: header.daddr,
         sport: seg.source,
         dport: seg.dest,
-        ifindex,
+        ifindex: way.ifindex(),
     };
     // An object may turn into another one between look-up and lock. That happens once to each, so this ends;
     // the bound is for the reader's peace of mind.
     for _ in 0..8 {
         match found {
             Found::Sock(so) => return deliver(state, header, skb, seg, &so),
-            Found::HalfOpen(mini) => match tcp_request::check_req(state, skb, seg, &mini) {
+            Found::HalfOpen(mini) => match tcp_request::check_req(state, skb, seg, &mini, way) {
                 Checked::Done => return,
                 Checked::Drop(skb, reason) => return state.counts.drop(skb, reason),
                 Checked::Again(back) => skb = back,
@@ -278,7 +279,8 @@ fn rcv_mini(
                 }
             },
         }
-        found = match Tcp::table().lookup(&inet_sock::name(state.net, &key.id()), ifindex as i32) {
+        let name = inet_sock::name(state.net, &key.id());
+        found = match Tcp::table().lookup(&name, key.ifindex as i32) {
             Some(found) => found,
             None => match demux::listener(state, &key) {
                 Some(so) => return listen(state, header, skb, seg, &so, None),
@@ -291,13 +293,7 @@ fn rcv_mini(
 
 /// A segment for a listener; the data begin with the TCP header. Softirq.
 #[inline(never)]
-pub(super) fn rcv_listen(
-    state: &State,
-    header: &Header,
-    mut skb: Skb,
-    so: SockRef<Tcp>,
-    _ifindex: u32,
-) {
+pub(super) fn rcv_listen(state: &State, header: &Header, mut skb: Skb, so: SockRef<Tcp>) {
     match &parse(state, header, &mut skb) {
         Ok(seg) => listen(state, header, skb, seg, &so, None),
         Err(reason) => state.counts.drop(skb, *reason),

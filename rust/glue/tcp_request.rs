@@ -50,6 +50,7 @@ use crate::{
             Protocol as _, //
         },
         request,
+        rx_way::RxWay,
         skbuff::Skb,
         sock::{
             Sock,
@@ -433,7 +434,7 @@ pub(super) fn check_cookie(
         Ok(mini) => mini,
         Err(reason) => return Checked::Drop(skb, reason),
     };
-    let checked = establish(state, skb, seg, &mini, so, &id);
+    let checked = establish(state, skb, seg, &mini, so, &id, RxWay::unasked(0));
     if !matches!(checked, Checked::Done) {
         // Nothing is kept of it: another segment will bring the cookie again.
         give_up(&mini, so);
@@ -462,6 +463,7 @@ pub(super) fn check_req(
     mut skb: Skb,
     seg: &tcp::Segment,
     mini: &MiniRef<HalfOpen>,
+    way: RxWay,
 ) -> Checked {
     let now = inet_sock::now();
     let listener = mini.lock().listener.hold();
@@ -513,7 +515,7 @@ pub(super) fn check_req(
             state.counts.event(Counter::OutRsts);
             reply(rst);
         }
-        CheckReq::Establish => return establish(state, skb, seg, mini, &listener, &id),
+        CheckReq::Establish => return establish(state, skb, seg, mini, &listener, &id, way),
     }
     skb.consume();
     Checked::Done
@@ -529,6 +531,7 @@ fn establish(
     mini: &MiniRef<HalfOpen>,
     so: &SockRef<Tcp>,
     id: &FourTuple,
+    way: RxWay,
 ) -> Checked {
     let Some(listener) = so.shared().listener.as_ref() else {
         return Checked::Drop(skb, DropReason::NoSocket);
@@ -552,6 +555,7 @@ fn establish(
         state.counts.event(Counter::ListenDrops);
         return Checked::Drop(skb, DropReason::Nomem);
     };
+    child.set_way(way);
     let name: Key = inet_sock::name(state.net, id);
     let mut lock = BhLock::nested(&child);
     let Some(mut l) = lock.unowned() else {
