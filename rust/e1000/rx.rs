@@ -232,10 +232,11 @@ impl Ring {
         let page = self.pages.get_mut(place as usize)?;
         match verdict {
             Verdict::Whole { len } => {
-                self.pool.sync_for_cpu(page.as_ref()?, len);
+                let held = page.as_ref()?;
+                self.pool.sync_for_cpu(held, len);
                 let skb = if len <= dev.copybreak() {
                     // Only read here, so the card may have it again as it is (dma-api-howto).
-                    napi.copy(page.as_ref()?, len)
+                    napi.copy(held, len)
                 } else {
                     page.take()?.into_skb(len)
                 };

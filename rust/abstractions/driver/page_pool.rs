@@ -34,6 +34,7 @@ pub(crate) const TAILROOM: usize =
 
 /// Bytes of the half of a page.
 const HALF: usize = PAGE_SIZE / 2;
+const _: () = assert!(HALF > HEADROOM + TAILROOM);
 
 /// A pool of pages for one receive ring. Dropped, it goes when its last page has come back.
 ///
@@ -185,7 +186,8 @@ impl Page {
     /// As many of `len` bytes as are there behind the headroom.
     #[inline]
     fn fits(&self, len: usize) -> usize {
-        len.min(self.size.saturating_sub(HEADROOM))
+        // Half a page is more than the headroom.
+        len.min(self.size.wrapping_sub(HEADROOM))
     }
 
     /// Where the card is to write a frame: behind the headroom.
@@ -223,7 +225,7 @@ impl Page {
     /// NAPI's poll function only.
     #[inline]
     pub(crate) fn into_skb(self, len: usize) -> Option<RxSkb> {
-        if len > self.size.saturating_sub(HEADROOM + TAILROOM) {
+        if len > self.size.wrapping_sub(HEADROOM + TAILROOM) {
             return None;
         }
         // SAFETY: So many bytes are ours, and the frame and the shared info behind it fit in.
