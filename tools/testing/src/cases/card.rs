@@ -34,9 +34,8 @@ use super::nic::reachable;
 use super::nic::under_traffic;
 use crate::case::Case;
 use crate::case::Ctx;
-use crate::faults::Nth;
 
-const G: &str = "card";
+pub const G: &str = "card";
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
@@ -53,14 +52,13 @@ pub const CASES: &[Case] = &[
     Case::nic(G, "netconsole", netconsole),
     Case::nic(G, "unplugged_and_plugged_under_traffic", unplug),
     Case::nic(G, "card_without_an_address_is_refused", no_address),
-    Case::nic(G, "probe_without_memory", probe_without_memory).secs(900),
 ];
 
 /// Bytes of a transfer that is to show that the way is open.
 const SOME: usize = 1 << 20;
 
 /// The cards of the two ends.
-fn cards() -> Result<[Card; 2]> {
+pub fn cards() -> Result<[Card; 2]> {
     let mut cards = Card::all();
     let two = cards.pop().zip(cards.pop());
     let (b, a) = two.context("needs two e1000s on one hub")?;
@@ -68,14 +66,14 @@ fn cards() -> Result<[Card; 2]> {
 }
 
 /// The driver that both have.
-fn driver(cards: &[Card; 2]) -> Result<String> {
+pub fn driver(cards: &[Card; 2]) -> Result<String> {
     let [a, b] = cards.each_ref().map(Card::driver);
     check_eq!(a, b, "the drivers of the two cards");
     a.context("a card without a driver")
 }
 
 /// Lays the link anew and sends data both ways over it.
-fn exchange_anew(ctx: &Ctx) -> Result<()> {
+pub fn exchange_anew(ctx: &Ctx) -> Result<()> {
     let lab = Lab::new(Link::Nic)?;
     let l = lab.b.tcp(ctx.server)?;
     l.bind(lab.b.at(0)).sys("bind")?;
@@ -138,7 +136,7 @@ fn leave_only(driver: &str) -> Result<()> {
 
 /// Takes both cards from where they are and gives them these drivers; their devices are in the first
 /// namespace then.
-fn give(cards: &[Card; 2], drivers: [&str; 2]) -> Result<()> {
+pub fn give(cards: &[Card; 2], drivers: [&str; 2]) -> Result<()> {
     cards.iter().try_for_each(Card::unbind)?;
     let mut both = cards.iter().zip(drivers);
     both.try_for_each(|(card, driver)| card.bind(driver))
@@ -432,39 +430,4 @@ fn no_address(_: &Ctx) -> Result<()> {
     wait::until("the wire to be gone", || {
         monitor.say("netdev_del net9").ok()
     })
-}
-
-/// Each allocation of probing fails once: probing says so, and all that it had is free for the next.
-fn probe_without_memory(ctx: &Ctx) -> Result<()> {
-    let cards = cards()?;
-    if driver(&cards)? != card::RUST {
-        return Err(skip("of the driver in Rust"));
-    }
-    let [card, _] = &cards;
-    let nth = Nth::of(card::RUST)?;
-    let mut failed = 0;
-    // Most are the network device's, and much alike.
-    for n in std::iter::successors(Some(1u64), |n| Some(n + 1 + n / 8)) {
-        card.unbind()?;
-        let bind = "/sys/bus/pci/drivers/rust_e1000/bind";
-        let (bound, fired) = nth.during(n, || fs::write(bind, &card.place))?;
-        let Err(e) = bound else {
-            // It did without what failed, or there were no more.
-            if fired {
-                continue;
-            }
-            break;
-        };
-        check!(fired, "allocation {n} has not failed, and yet: {e}");
-        // A region that could not be noted down is busy to the kernel (`__request_region`).
-        check!(
-            matches!(e.raw_os_error(), Some(c::ENOMEM | c::EBUSY)),
-            "bind without allocation {n}: {e}"
-        );
-        check_eq!(card.driver(), None, "the driver without allocation {n}");
-        failed += 1;
-    }
-    check!(failed > 5, "only {failed} allocations failed");
-    give(&cards, [card::RUST; 2])?;
-    exchange_anew(ctx)
 }

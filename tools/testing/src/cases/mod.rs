@@ -4,6 +4,7 @@
 
 mod address;
 mod card;
+mod card_memory;
 mod connect;
 mod datagram;
 mod device;
@@ -70,6 +71,7 @@ pub fn all() -> Vec<Case> {
         queue::CASES,
         nic::CASES,
         card::CASES,
+        card_memory::CASES,
         path::CASES,
         raw::CASES,
         route::CASES,
