@@ -145,24 +145,27 @@ impl Ring {
 
     /// Fills the places that are free.
     fn fill(&mut self) {
+        let (mut at, mut filled) = (self.fill, 0u32);
         for _ in 0..self.missing() {
-            let Some(place) = self.pages.get_mut(self.fill as usize) else {
-                return;
+            let Some(place) = self.pages.get_mut(at as usize) else {
+                break;
             };
             let addr = match place {
                 // What was copied out of stays.
                 Some(page) => page.addr(),
                 None => {
                     let Some(page) = self.pool.alloc() else {
-                        return;
+                        break;
                     };
                     place.insert(page).addr()
                 }
             };
-            self.desc.set(self.fill, [addr, 0]);
-            self.fill = self.size.next(self.fill);
-            self.given = self.given.wrapping_add(1);
+            self.desc.set(at, [addr, 0]);
+            at = self.size.next(at);
+            filled = filled.wrapping_add(1);
         }
+        self.fill = at;
+        self.given = self.given.wrapping_add(filled);
     }
 
     /// Fills what is free and tells the card.
