@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 use netlab::c;
 use netlab::card;
+use netlab::card::Card;
 use netlab::check;
 use netlab::check_eq;
 use netlab::ktap::skip;
@@ -26,14 +27,19 @@ pub const CASES: &[Case] = &[
     Case::nic(G, "up_without_memory", up_without_memory).secs(900),
 ];
 
-/// Each allocation of probing fails once: probing says so, and all that it had is free for the next.
-fn probe_without_memory(ctx: &Ctx) -> Result<()> {
+/// The cards, if the driver in Rust has them, and what fails its allocations.
+fn in_rust() -> Result<([Card; 2], Nth)> {
     let cards = cards()?;
     if driver(&cards)? != card::RUST {
         return Err(skip("of the driver in Rust"));
     }
+    Ok((cards, Nth::of(card::RUST)?))
+}
+
+/// Each allocation of probing fails once: probing says so, and all that it had is free for the next.
+fn probe_without_memory(ctx: &Ctx) -> Result<()> {
+    let (cards, nth) = in_rust()?;
     let [card, _] = &cards;
-    let nth = Nth::of(card::RUST)?;
     let mut failed = 0;
     // Most are the network device's, and much alike.
     for n in std::iter::successors(Some(1u64), |n| Some(n + 1 + n / 8)) {
@@ -64,12 +70,8 @@ fn probe_without_memory(ctx: &Ctx) -> Result<()> {
 /// Each allocation of bringing the device up fails once, rings and interrupt among them: it says so and stays down, or does
 /// without, and comes up with the next.
 fn up_without_memory(ctx: &Ctx) -> Result<()> {
-    let cards = cards()?;
-    if driver(&cards)? != card::RUST {
-        return Err(skip("of the driver in Rust"));
-    }
+    let (cards, nth) = in_rust()?;
     let [card, _] = &cards;
-    let nth = Nth::of(card::RUST)?;
     // Bound anew it is in the first namespace.
     card.unbind()?;
     card.bind(card::RUST)?;
