@@ -81,9 +81,7 @@ impl Binding {
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
-}
 
-impl Binding {
     /// Whether this is a share of `c`.
     fn is_of(&self, c: &Claim) -> bool {
         c.net == self.net && c.port == self.port && c.auto == self.auto && c.bound == self.bound

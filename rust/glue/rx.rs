@@ -304,10 +304,6 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
     {
         return;
     }
-    // Options are for the host to look at.
-    let Some([0x45, tos]) = packet.skb().linear().first_chunk::<2>().copied() else {
-        return;
-    };
     // Packets of a VRF come by once more.
     let Some(dev) = packet.input().filter(|d| !d.is_l3_slave()) else {
         return;
@@ -315,6 +311,10 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
     let Some((header, key)) = key(packet.skb_mut(), dev.ifindex()) else {
         return;
     };
+    // Options are for the host to look at.
+    if usize::from(header.header_len) != HEADER_LEN {
+        return;
+    }
     let wanted = match key.protocol {
         Protocol::TCP => sysctl.tcp_early_demux(),
         _ => sysctl.udp_early_demux(),
@@ -329,7 +329,7 @@ fn claim_early(state: &State, packet: &mut Passing<'_>, rcu: &ReadGuard) {
     if !found.came_by(way) {
         let (saddr, daddr) = (key.saddr.to_u32(), key.daddr.to_u32());
         if found.is_listener() && host_has(state, &key)
-            || !packet.skb_mut().route_input(dev, saddr, daddr, tos)
+            || !packet.skb_mut().route_input(dev, saddr, daddr, header.tos)
         {
             return;
         }

@@ -102,8 +102,8 @@ impl MiniKind for TimeWait {
     }
 }
 
-/// Leaves `tw` in the table in the place of the socket, with the port that was picked for that. Without memory, or when there are too many
-/// already, the socket just goes.
+/// Leaves `tw` in the table in the place of the socket, with the port that was picked for that. Without
+/// memory, or when there are too many already, the socket just goes.
 ///
 /// Mirrors [`tcp_time_wait`](srctree/net/ipv4/tcp_minisocks.c)
 pub(super) fn leave(
