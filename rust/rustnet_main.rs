@@ -93,17 +93,22 @@ impl kernel::Module for RustNet {
         #[cfg(CONFIG_KASAN)]
         abstractions::planted::plant(module_parameters::plant.value())?;
         let family = i32::from(module_parameters::family.value());
+        // One after the other, so that a step that fails takes those before it back from the last to the first: none of
+        // them outlives what it refers to. The fields of a structure would go in another order than they are dropped in.
         let deferred = Deferred;
         let protocols = Protocols::new(family, module)?;
         let namespaces = netns::Registration::new()?;
         let devices = Notifier::new::<Devices>()?;
+        let neighbours = netevent::Notifier::new::<neigh::Admin>()?;
+        let arp = PacketType::new::<rx::Arp>()?;
+        let family = af_rustnet::register(family, module)?;
         Ok(RustNet {
-            _arp: PacketType::new::<rx::Arp>()?,
-            _neighbours: netevent::Notifier::new::<neigh::Admin>()?,
+            _family: family,
+            _arp: arp,
+            _neighbours: neighbours,
             _devices: devices,
             _namespaces: namespaces,
             _protocols: protocols,
-            _family: af_rustnet::register(family, module)?,
             _deferred: deferred,
         })
     }

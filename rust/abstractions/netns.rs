@@ -121,8 +121,8 @@ struct Place<T> {
 
 /// The namespace's value of `T`.
 ///
-/// `None` only while the namespace is being set up or torn down, or where the module's own set-up of it
-/// failed: sockets and registered handlers never meet that.
+/// `None` only while the namespace is being set up or torn down, where the module's own set-up of it failed, or when the
+/// registration is gone: sockets and registered handlers never meet that.
 #[inline]
 pub(crate) fn get<T: PerNet>(net: &Net) -> Option<&T> {
     let id = T::slot().id.load(Ordering::Relaxed);
@@ -172,6 +172,9 @@ impl<T: PerNet> Drop for Registration<T> {
     fn drop(&mut self) {
         // SAFETY: Registered by `new`, once.
         unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
+        // The namespaces go on pointing to where the values were (`ops_free_list` leaves that to whoever gets the number
+        // next), so nobody may look there any more.
+        T::slot().id.store(0, Ordering::Relaxed);
     }
 }
 
