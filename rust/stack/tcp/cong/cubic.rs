@@ -36,6 +36,10 @@ const CUBE_FACTOR: u64 = (1 << CUBE_BITS) / C;
 const BETA_SCALE: u32 = 8 * (ONE + BETA) / 3 / (ONE - BETA);
 /// Before the first loss the window grows by a twentieth each round trip at the least.
 const MAX_CNT_BLIND: u32 = 20;
+/// The curve is followed in steps of this, in milliseconds: the tick of Debian's kernel, on which the in-tree CUBIC moves.
+/// Within one, `cnt` stays and the window climbs by the same share each round trip. That counts where round trips are far
+/// shorter, as within a rack: with finer steps a flow there had two thirds of the window of an in-tree one beside it.
+const TICK_MS: u32 = 4;
 /// How long the target is kept while the window does not change, in milliseconds.
 const KEEP_MS: u32 = 1000 / 32;
 /// For so long after a reduction round-trip times still tell of the old queue, in milliseconds.
@@ -86,8 +90,7 @@ impl Cubic {
         if self.last_cwnd == cwnd && now.wrapping_sub(self.last_time) <= KEEP_MS {
             return;
         }
-        // The curve moves at most once a millisecond.
-        if self.epoch_start.is_none() || now != self.last_time {
+        if self.epoch_start.is_none() || now.wrapping_sub(self.last_time) >= TICK_MS {
             self.last_cwnd = cwnd;
             self.last_time = now;
             self.cnt = self.follow_curve(cwnd, now, acked);
@@ -110,9 +113,9 @@ impl Cubic {
                 now
             }
         };
-        // The target is where the curve will be one round trip from now.
-        let ms = u64::from(now.wrapping_sub(epoch_start))
-            .saturating_add(u64::from(self.delay_min / 1000));
+        // The target is where the curve will be one round trip from now, in whole steps.
+        let rtt = u64::from(self.delay_min.div_ceil(TICK_MS * 1000)) * u64::from(TICK_MS);
+        let ms = u64::from(now.wrapping_sub(epoch_start)).saturating_add(rtt);
         let t = (ms << TIME_BITS) / 1000;
         let k = u64::from(self.k);
         let offs = t.abs_diff(k);

@@ -91,6 +91,26 @@ fn cong_avoid__before_the_first_loss_a_twentieth_a_round_trip() {
 }
 
 #[test]
+fn cong_avoid__within_a_step_the_share_of_the_window_stays() {
+    // What a round trip adds is decided once in four milliseconds, as in the in-tree stack: there, ten round trips of a
+    // hundred microseconds bring six segments to far more than sixteen, which is what one for each would make.
+    let (mut a, mut c) = after_loss(9, 1);
+    let cwnds = [(); 11].map(|()| {
+        let before = c.cwnd;
+        a.cong_avoid(&mut c, before);
+        c.now = c.now.plus(Duration::from_micros(100));
+        before
+    });
+    assert_eq!(cwnds[..3], [6, 7, 8]);
+    assert!(cwnds[10] > 24, "{cwnds:?}");
+    // With the next step it is decided anew: beyond the old maximum the curve is flat.
+    c.now = c.now.plus(Duration::from_millis(4));
+    let before = c.cwnd;
+    a.cong_avoid(&mut c, before);
+    assert!(c.cwnd <= before + 1, "{before} {}", c.cwnd);
+}
+
+#[test]
 fn cong_avoid__at_most_half_as_much_again_a_round_trip() {
     let (mut a, mut c) = after_loss(100, 100);
     c.now = c.now.plus(Duration::from_secs(1));
