@@ -64,6 +64,11 @@ impl Faults {
     /// The switches of one allocator. Only allocations with code of this module among the `depth` innermost callers
     /// count.
     fn of(which: Which, module: &str, depth: u32) -> Result<Faults> {
+        Faults::within(which, text_of(module)?, depth)
+    }
+
+    /// The same with code at these addresses.
+    fn within(which: Which, (start, end): (u64, u64), depth: u32) -> Result<Faults> {
         let name = match which {
             Which::Slab => "failslab",
             Which::Page => "fail_page_alloc",
@@ -79,7 +84,6 @@ impl Faults {
             faults.set("min-order", "0")?;
         }
         faults.set("verbose", "0")?;
-        let (start, end) = text_of(module)?;
         faults.set("stacktrace-depth", &depth.to_string())?;
         faults.set("require-start", &format!("{start:#x}"))?;
         faults.set("require-end", &format!("{end:#x}"))?;
@@ -151,6 +155,16 @@ impl Nth {
         Ok(Nth(PathBuf::from("/proc/thread-self/fail-nth")))
     }
 
+    /// Those with code of any module on their stack, one that is just being loaded too, given one that is loaded now.
+    pub fn of_modules_like(module: &str) -> Result<Nth> {
+        let (start, _) = text_of(module)?;
+        let above = (start & !0xff_ffff, MODULES_END);
+        for which in [Which::Slab, Which::Page] {
+            Faults::within(which, above, 32)?;
+        }
+        Ok(Nth(PathBuf::from("/proc/thread-self/fail-nth")))
+    }
+
     /// Does `f` with the `n`-th failing; whether there were so many.
     pub fn during<R>(&self, n: u64, f: impl FnOnce() -> R) -> Result<(R, bool)> {
         fs::write(&self.0, n.to_string()).context("fail-nth")?;
@@ -161,6 +175,9 @@ impl Nth {
         Ok((done, left.trim() == "0"))
     }
 }
+
+/// Where the room for modules ends on x86-64 (`MODULES_END`).
+const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
 
 /// Where a module's code lies.
 fn text_of(module: &str) -> Result<(u64, u64)> {

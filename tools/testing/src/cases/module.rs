@@ -19,12 +19,15 @@ use netlab::Errno;
 use netlab::Family;
 use netlab::Sock;
 use nix::kmod::delete_module;
+use nix::kmod::finit_module;
 use nix::kmod::DeleteModuleFlags;
+use nix::kmod::ModuleInitFlags;
 
 use crate::case::Case;
 use crate::case::Ctx;
 use crate::cases::netfilter::chain;
 use crate::cases::netfilter::Queue;
+use crate::faults::Nth;
 
 const G: &str = "module";
 const NAME: &str = "rustnet";
@@ -40,6 +43,7 @@ pub const CASES: &[Case] = &[
     Case::own(G, "packets_in_a_queue_do_not_outlive_it", queued).secs(180),
     Case::own(G, "loaded_by_the_first_socket", autoload).secs(180),
     Case::own(G, "family_parameter", family_parameter).secs(180),
+    Case::own(G, "load_without_memory", load_without_memory).secs(900),
 ];
 
 /// delete_module(2), which tells the errno where rmmod only tells a story.
@@ -305,4 +309,42 @@ fn family_parameter(ctx: &Ctx) -> Result<()> {
     );
     unload_soon()?;
     load(ctx)
+}
+
+/// Each allocation of loading fails once: it says so and leaves nothing behind, or does without.
+fn load_without_memory(ctx: &Ctx) -> Result<()> {
+    load(ctx)?;
+    let nth = Nth::of_modules_like(NAME)?;
+    unload_soon()?;
+    let file = std::fs::File::open(&ctx.args.module).context("the module's file")?;
+    let mut failed = 0;
+    // Each namespace has its part, and one is like the other. Most are the names of caches in sysfs, which the kernel does
+    // without.
+    for n in std::iter::successors(Some(1u64), |n| Some(n + 1 + n / 16)) {
+        let (done, fired) = nth.during(n, || {
+            finit_module(&file, c"", ModuleInitFlags::empty()).map_err(|e| Errno(e as i32))
+        })?;
+        match done {
+            Ok(()) => {
+                traffic(ctx, ctx.family()).with_context(|| format!("without allocation {n}"))?;
+                unload_soon()?;
+                if !fired {
+                    break;
+                }
+            }
+            Err(e) => {
+                check!(fired, "allocation {n} has not failed, and yet: {e}");
+                // A cache for sockets that cannot be made says ENOBUFS (`proto_register`).
+                check!(
+                    matches!(e, Errno(c::ENOMEM | c::ENOBUFS)),
+                    "loading without allocation {n}: {e}"
+                );
+                failed += 1;
+            }
+        }
+        leftovers(ctx).with_context(|| format!("without allocation {n}"))?;
+    }
+    check!(failed > 5, "only {failed} allocations failed");
+    load(ctx)?;
+    traffic(ctx, ctx.family())
 }
