@@ -124,15 +124,15 @@ pub fn conn_request(
 
 /// The last moment before `now` whose timestamp ends in the options.
 fn timestamp(req: &Request, now: Instant) -> Instant {
-    let mut options = if req.wscale_ok {
+    let mut options = if req.agreed.wscale() {
         u32::from(req.wscales.snd()) & TS_WSCALE
     } else {
         TS_WSCALE
     };
-    if req.sack_ok {
+    if req.agreed.sack() {
         options |= TS_SACK;
     }
-    if req.ecn_ok {
+    if req.agreed.ecn() {
         options |= TS_ECN;
     }
     let ms = now.as_nanos() / 1_000_000;

@@ -72,6 +72,44 @@ impl Scales {
     }
 }
 
+/// What both ends have agreed on, a bit for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreed(u8);
+
+impl Agreed {
+    fn new(wscale: bool, tstamp: bool, sack: bool, ecn: bool) -> Agreed {
+        let bits = [wscale, tstamp, sack, ecn];
+        Agreed(
+            bits.into_iter()
+                .rev()
+                .fold(0, |all, bit| (all << 1) | u8::from(bit)),
+        )
+    }
+
+    /// Windows are scaled.
+    pub(super) fn wscale(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Segments have time stamps.
+    pub(super) fn tstamp(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// SACK is understood.
+    pub(super) fn sack(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// ECN is.
+    pub(super) fn ecn(self) -> bool {
+        self.0 & 8 != 0
+    }
+}
+
+/// The unit of [`Request::span`], in milliseconds: 16 bits of it are more than an hour.
+const SPAN_MS: u32 = 64;
+
 /// A connection whose SYN we have answered (`struct tcp_request_sock`).
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -90,10 +128,9 @@ pub struct Request {
     pub(super) mss: u16,
     advmss: u16,
     pub(super) wscales: Scales,
-    pub(super) wscale_ok: bool,
-    pub(super) ts_ok: bool,
-    pub(super) sack_ok: bool,
-    pub(super) ecn_ok: bool,
+    pub(super) agreed: Agreed,
+    /// From the first SYN-ACK to the last, in units of [`SPAN_MS`], rounded up.
+    span: u16,
     /// The peer's ACK was here, without data, and data are waited for.
     acked: bool,
     /// How often the timer has to fire before data are waited for no longer.
@@ -191,10 +228,13 @@ pub fn conn_request(
             seg.opts.wscale.filter(|_| wscale_ok).unwrap_or(0),
             initial.rcv_wscale,
         ),
-        wscale_ok,
-        ts_ok,
-        sack_ok: seg.opts.sack_perm && cfg.sysctl.tcp_sack() != 0,
-        ecn_ok: ecn::requested(cfg.sysctl, seg),
+        agreed: Agreed::new(
+            wscale_ok,
+            ts_ok,
+            seg.opts.sack_perm && cfg.sysctl.tcp_sack() != 0,
+            ecn::requested(cfg.sysctl, seg),
+        ),
+        span: 0,
         acked: false,
         defer_accept: cfg.defer_accept,
         num_timeout: 0,
@@ -208,25 +248,30 @@ pub fn synack(req: &mut Request, now: Instant) -> Option<Skb> {
     let mut skb = Skb::alloc(MAX_HEADER, 0)?;
     let opts = OutOptions {
         mss: req.advmss,
-        wscale: if req.wscale_ok {
+        wscale: if req.agreed.wscale() {
             Some(req.wscales.rcv())
         } else {
             None
         },
         tstamp: req.tstamp(now),
-        sack_perm: req.sack_ok,
+        sack_perm: req.agreed.sack(),
         ..OutOptions::default()
     };
     Header {
         seq: req.isn,
         ack: req.irs.add(1),
-        flags: Flags::SYN
-            .and(Flags::ACK)
-            .and(if req.ecn_ok { Flags::ECE } else { Flags::NONE }),
+        flags: Flags::SYN.and(Flags::ACK).and(if req.agreed.ecn() {
+            Flags::ECE
+        } else {
+            Flags::NONE
+        }),
         window: req.rcv_wnd.min(65_535) as u16,
         urg_ptr: 0,
     }
     .push(&mut skb, req.id, &opts)?;
+    let since = (now.as_micros() as u32).wrapping_sub(req.sent_at);
+    let more = since.div_ceil(SPAN_MS * 1000).min(u32::from(u16::MAX)) as u16;
+    req.span = req.span.saturating_add(more);
     req.sent_at = now.as_micros() as u32;
     Some(skb)
 }
@@ -259,14 +304,26 @@ impl Request {
     }
 
     fn tstamp(&self, now: Instant) -> Option<(u32, u32)> {
-        if self.ts_ok {
-            Some((
+        self.agreed.tstamp().then(|| {
+            (
                 now.as_millis_u32().wrapping_add(self.ts_offset),
                 self.ts_recent,
-            ))
-        } else {
-            None
+            )
+        })
+    }
+
+    /// Whether the segment echoes a time stamp that no SYN-ACK of ours had: who sent it has seen none of them.
+    ///
+    /// Mirrors the beginning of [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c).
+    fn tsecr_reject(&self, seg: &Segment, now: Instant) -> bool {
+        let known = self.sent_at != 0 && self.span != u16::MAX;
+        if !known || !self.agreed.tstamp() || !seg.opts.saw_tstamp || seg.opts.tsecr == 0 {
+            return false;
         }
+        let since = (now.as_micros() as u32).wrapping_sub(self.sent_at);
+        let sent = now.as_micros().wrapping_sub(since.into());
+        let last = ((sent / 1000) as u32).wrapping_add(self.ts_offset);
+        last.wrapping_sub(seg.opts.tsecr) > u32::from(self.span).wrapping_mul(SPAN_MS)
     }
 
     /// The number we have received up to.
@@ -296,7 +353,7 @@ impl Request {
 ///
 /// 3.10.7.4 for SYN-RECEIVED. Mirrors [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c).
 pub fn check_req(req: &mut Request, around: &mut Surroundings<'_>, seg: &Segment) -> CheckReq {
-    let paws_reject = req.ts_ok
+    let paws_reject = req.agreed.tstamp()
         && seg.opts.saw_tstamp
         && (req.ts_recent.wrapping_sub(seg.opts.tsval) as i32) > 0
         && !seg.flags.has(Flags::RST);
@@ -320,10 +377,14 @@ pub fn check_req(req: &mut Request, around: &mut Surroundings<'_>, seg: &Segment
     let in_window = seg.seq == start
         || (seg.end_seq.after(start) && seg.seq.before(end))
         || (seg.seq == end && seg.seq == seg.end_seq);
-    if paws_reject || !in_window {
+    let tsecr_reject = req.tsecr_reject(seg, around.now);
+    if paws_reject || tsecr_reject || !in_window {
         let reason = if paws_reject {
             (around.count)(Counter::PawsEstab);
             DropReason::TcpRfc7323Paws
+        } else if tsecr_reject {
+            (around.count)(Counter::TsEcrRejected);
+            DropReason::TcpRfc7323Tsecr
         } else {
             DropReason::TcpOverwindow
         };
@@ -383,10 +444,10 @@ impl Sock {
         let rcv_nxt = req.rcv_nxt();
         self.id = req.id;
         self.state = State::SynRecv;
-        self.ts_ok = req.ts_ok;
-        self.sack_ok = req.sack_ok;
-        self.wscale_ok = req.wscale_ok;
-        self.ecn = Ecn::new(req.ecn_ok);
+        self.ts_ok = req.agreed.tstamp();
+        self.sack_ok = req.agreed.sack();
+        self.wscale_ok = req.agreed.wscale();
+        self.ecn = Ecn::new(req.agreed.ecn());
         self.snd_wscale = req.wscales.snd();
         self.rcv_wscale = req.wscales.rcv();
         self.rcv_nxt = rcv_nxt;
@@ -394,7 +455,7 @@ impl Sock {
         self.rcv_wup = rcv_nxt;
         self.rcv_wnd = req.rcv_wnd;
         self.rcv_ssthresh = req.rcv_wnd;
-        self.window_clamp = if req.wscale_ok {
+        self.window_clamp = if req.agreed.wscale() {
             req.window_clamp
         } else {
             req.window_clamp.min(65_535)

@@ -95,10 +95,10 @@ fn check__options_come_back() {
                 let req = round(&sysctl, all(mss, wscale), flags, Duration::ZERO, |_| {})
                     .expect("a good cookie");
                 assert_eq!(req.mss, kept);
-                assert_eq!(req.wscale_ok, wscale.is_some());
+                assert_eq!(req.agreed.wscale(), wscale.is_some());
                 assert_eq!(req.wscales.snd(), wscale.unwrap_or(0));
-                assert_eq!(req.ecn_ok, flags == ecn);
-                assert!(req.ts_ok && req.sack_ok);
+                assert_eq!(req.agreed.ecn(), flags == ecn);
+                assert!(req.agreed.tstamp() && req.agreed.sack());
                 assert_eq!(req.ts_recent, 110);
                 assert_eq!(req.irs.get(), 77);
             }
@@ -116,7 +116,9 @@ fn check__without_timestamps_only_the_mss() {
     let ecn = Flags::SYN.and(Flags::ECE).and(Flags::CWR);
     let req = round(&sysctl, opts, ecn, Duration::ZERO, |_| {}).expect("a good cookie");
     assert_eq!(req.mss, 1460);
-    assert!(!req.wscale_ok && !req.ts_ok && !req.sack_ok && !req.ecn_ok);
+    assert!(
+        !req.agreed.wscale() && !req.agreed.tstamp() && !req.agreed.sack() && !req.agreed.ecn()
+    );
 }
 
 #[test]
@@ -188,5 +190,5 @@ fn check__what_was_turned_off() {
     let go = |s: &Sysctl| round(s, all(1460, Some(7)), Flags::SYN, Duration::ZERO, |_| {});
     assert!(go(&sysctl).is_some());
     sysctl.tcp_window_scaling = 0;
-    assert!(go(&sysctl).is_some_and(|req| !req.wscale_ok));
+    assert!(go(&sysctl).is_some_and(|req| !req.agreed.wscale()));
 }

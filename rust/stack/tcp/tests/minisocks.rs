@@ -5,6 +5,7 @@ use super::script::*;
 use super::*;
 use crate::platform::Sysctl;
 use crate::stack::counters::Counter;
+use crate::stack::drop_reason::DropReason;
 use crate::stack::tcp::{Surroundings, TimeWait, TwAction, TwVerdict};
 
 /// Does `f` in the surroundings that are said, and tells the counters that it moved.
@@ -250,6 +251,10 @@ fn syn() -> Segment {
 }
 
 fn request() -> (listen::Request, Instant) {
+    request_for(&syn())
+}
+
+fn request_for(syn: &Segment) -> (listen::Request, Instant) {
     let now = Instant::from_nanos(1_000_000_000);
     let cfg = listen::ListenConfig {
         sysctl: &Sysctl::default(),
@@ -261,7 +266,7 @@ fn request() -> (listen::Request, Instant) {
         user_mss: 0,
         defer_accept: 0,
     };
-    let mut req = listen::conn_request(&cfg, &syn(), client_id(), ISS, 0, now);
+    let mut req = listen::conn_request(&cfg, syn, client_id(), ISS, 0, now);
     listen::synack(&mut req, now).expect("memory");
     (req, now)
 }
@@ -278,6 +283,52 @@ fn listen__half_open_gets_its_ack() {
         req_rcv(&mut req, &ack, &Sysctl::default(), now),
         listen::CheckReq::Establish
     ));
+}
+
+#[test]
+fn listen__half_open_and_an_echo_of_nothing() {
+    let stamped = |seg: Segment, tsecr| {
+        let mut seg = seg;
+        seg.opts.saw_tstamp = true;
+        seg.opts.tsval = 7;
+        seg.opts.tsecr = tsecr;
+        seg
+    };
+    let ack = |tsecr| {
+        let seg = Seg {
+            seq: IRS + 1,
+            ack: ISS + 1,
+            ..Seg::new("A")
+        };
+        stamped(parse(&seg), tsecr)
+    };
+    let (mut req, now) = request_for(&stamped(syn(), 0));
+    // The SYN-ACK said 1000, and once more 2000.
+    let later = now.plus(Duration::from_secs(1));
+    listen::synack(&mut req, later).expect("memory");
+    // To 64 ms below that.
+    for bad in [900, 2001, 1000 | (1 << 31)] {
+        let (got, moved) = counted(&Sysctl::default(), later, |around| {
+            listen::check_req(&mut req, around, &ack(bad))
+        });
+        assert!(
+            matches!(
+                got,
+                listen::CheckReq::Ack(_) | listen::CheckReq::Drop(DropReason::TcpRfc7323Tsecr)
+            ),
+            "{bad}: {got:?}"
+        );
+        assert_eq!(moved.first(), Some(&Counter::TsEcrRejected), "{bad}");
+    }
+    // Whoever echoes nothing has no clock to show, and every SYN-ACK may be what was heard.
+    for good in [0, 1000, 1500, 2000] {
+        let mut req = req;
+        let got = req_rcv(&mut req, &ack(good), &Sysctl::default(), later);
+        assert!(
+            matches!(got, listen::CheckReq::Establish),
+            "{good}: {got:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Malformed and unwanted TCP segments.
 
+use anyhow::Context;
 use anyhow::Result;
+use netlab::c;
 use netlab::check;
 use netlab::check_eq;
 use netlab::frame::flag;
 use netlab::frame::spoil_tcp;
 use netlab::frame::Ipv4;
 use netlab::frame::Tcp;
+use netlab::kstate::netstat;
+use netlab::ktap::want_errno;
 use netlab::ktap::Sysc;
 use netlab::payload::Stream;
 use netlab::tap::Way;
+use netlab::wait;
 
 use super::Attack;
 use super::G;
 use crate::case::Case;
 use crate::case::Ctx;
+use crate::cases::netfilter::chain;
 
 /// The cases of this file.
 pub const CASES: &[Case] = &[
@@ -39,6 +45,9 @@ pub const CASES: &[Case] = &[
         .secs(120),
     Case::two(G, "tcp_urgent_pointers", urgent).veth(),
     Case::two(G, "tcp_MSS_of_one_in_SYN", tiny_mss).veth(),
+    Case::two(G, "tcp_handshake_echoes_what_was_never_sent", false_echo)
+        .veth()
+        .fresh(),
 ];
 
 fn checksum(ctx: &Ctx) -> Result<()> {
@@ -150,6 +159,56 @@ fn syn_options(ctx: &Ctx) -> Result<()> {
     }
     ctx.connect_to(&l, addr)?;
     attack.survived(&[], 0)
+}
+
+/// RFC 7323: an ACK that echoes a time stamp that no SYN-ACK had does not end a handshake, however well it guessed the
+/// number; the one with the right echo does.
+fn false_echo(ctx: &Ctx) -> Result<()> {
+    let attack = Attack::new(ctx)?;
+    let (l, addr) = ctx.listener(4)?;
+    // The sender's host knows nothing of this connection, and would reset it.
+    chain(
+        &ctx.lab.a.ns,
+        "mute",
+        "filter hook output priority 0",
+        "tcp flags & rst == rst drop",
+    )?;
+    let stamps = |val: u32, ecr: u32| {
+        let mut options = vec![1, 1, 8, 10];
+        options.extend(val.to_be_bytes());
+        options.extend(ecr.to_be_bytes());
+        options
+    };
+    let mut t = Tcp::new(ctx.lab.a.at(20_000), addr, flag::SYN);
+    t.seq = 77;
+    t.options = stamps(500, 0);
+    attack.shoot(&t.packet())?;
+    let answer = attack.tap.find("SYN-ACK", |way, f| {
+        f.tcp()
+            .filter(|s| way == Way::In && s.dst == t.src && s.has(flag::SYN | flag::ACK))
+    })?;
+    let sent = answer.option(8).context("no time stamp in the SYN-ACK")?;
+    let sent = u32::from_be_bytes(sent[..4].try_into()?);
+    t.flags = flag::ACK;
+    t.seq = 78;
+    t.ack = answer.seq.wrapping_add(1);
+    let rejected = || netstat(&ctx.lab.b.ns, "TcpExt", "TSEcrRejected");
+    let before = rejected()?;
+    for wrong in [sent.wrapping_add(1_000_000), sent.wrapping_sub(1_000_000)] {
+        t.options = stamps(501, wrong);
+        attack.shoot(&t.packet())?;
+    }
+    wait::until("two echoes rejected", || {
+        (rejected().ok()? - before == 2).then_some(())
+    })?;
+    l.nonblocking(true).sys("O_NONBLOCK")?;
+    want_errno("accept", l.accept().map(drop), c::EAGAIN)?;
+    l.nonblocking(false).sys("O_NONBLOCK")?;
+    t.options = stamps(502, sent);
+    attack.shoot(&t.packet())?;
+    let server = l.accept().sys("accept")?;
+    check_eq!(server.peer().sys("peer")?, t.src, "who was let in");
+    attack.survived(&["TCP_RFC7323_TSECR"], 1)
 }
 
 fn flags(ctx: &Ctx) -> Result<()> {
