@@ -22,7 +22,8 @@ use super::{
         Event,
         Soft, //
     },
-    socket::SocketOps, //
+    socket::SocketOps,
+    timer, //
 };
 use crate::{
     bindings,
@@ -44,6 +45,7 @@ use core::{
     sync::atomic::{
         AtomicI32,
         AtomicU8,
+        AtomicUsize,
         Ordering, //
     },
 };
@@ -137,6 +139,10 @@ pub trait Protocol: Sized + 'static {
         let _ = (sk, wake);
         true
     }
+
+    /// The protocol's memory passed its pressure mark for this socket's sake, or is below it again after so many
+    /// milliseconds. Any context, the socket's lock held.
+    fn memory_pressure(_sk: &Sock<Self>, _ended_after_ms: Option<u32>) {}
 
     /// `SO_KEEPALIVE` was set to `on`.
     fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {
@@ -257,7 +263,8 @@ impl<P: Protocol> Proto<P> {
             (*p).per_cpu_fw_alloc = fw;
             if let Some(mem) = mem {
                 *self.mem.get() = mem;
-                (*p).enter_memory_pressure = Some(enter_memory_pressure);
+                (*p).enter_memory_pressure = Some(enter_memory_pressure::<P>);
+                (*p).leave_memory_pressure = Some(leave_memory_pressure::<P>);
                 (*p).memory_allocated = self.allocated.get();
                 (*p).memory_pressure = self.pressure.get();
                 (*p).sysctl_mem = self.mem.get().cast();
@@ -422,14 +429,54 @@ unsafe extern "C" fn keepalive<P: Protocol>(sk: *mut bindings::sock, on: c_int) 
     P::keepalive(&mut unsafe { Locked::<P>::from_raw(sk) }, on != 0);
 }
 
+/// The protocol's word that says since when memory is short, in milliseconds, and odd, for 0 says that it is not.
+///
 /// # Safety
 ///
-/// Called by the socket core for a live socket of one of our protocols.
-unsafe extern "C" fn enter_memory_pressure(sk: *mut bindings::sock) {
-    // SAFETY: The caller's promise; the word is a static's.
-    unsafe {
-        let p = (*sk).__sk_common.skc_prot;
-        (*p).memory_pressure.write_volatile(1);
+/// `sk` is a live socket of one of our protocols, one that accounts for memory.
+unsafe fn pressure_of<'a>(sk: *mut bindings::sock) -> &'a AtomicUsize {
+    // SAFETY: The caller's promise: the word is a static's, only accessed atomically.
+    unsafe { AtomicUsize::from_ptr((*(*sk).__sk_common.skc_prot).memory_pressure.cast()) }
+}
+
+/// The time for that word.
+fn millis() -> usize {
+    timer::now().as_millis_u32() as usize | 1
+}
+
+/// # Safety
+///
+/// Called by the socket core for a live socket of `P`'s.
+///
+/// Mirrors [`tcp_enter_memory_pressure`](srctree/net/ipv4/tcp.c)
+unsafe extern "C" fn enter_memory_pressure<P: Protocol>(sk: *mut bindings::sock) {
+    // SAFETY: The caller's promise.
+    let (word, so) = unsafe { (pressure_of(sk), Sock::<P>::from_raw(sk)) };
+    let since = millis();
+    if word.load(Ordering::Relaxed) == 0
+        && word
+            .compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    {
+        P::memory_pressure(so, None);
+    }
+}
+
+/// # Safety
+///
+/// As [`enter_memory_pressure`].
+///
+/// Mirrors [`tcp_leave_memory_pressure`](srctree/net/ipv4/tcp.c)
+unsafe extern "C" fn leave_memory_pressure<P: Protocol>(sk: *mut bindings::sock) {
+    // SAFETY: The caller's promise.
+    let (word, so) = unsafe { (pressure_of(sk), Sock::<P>::from_raw(sk)) };
+    if word.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let since = word.swap(0, Ordering::Relaxed);
+    if since != 0 {
+        let ms = millis().wrapping_sub(since);
+        P::memory_pressure(so, Some(ms as u32));
     }
 }
 

@@ -168,6 +168,7 @@ pub(super) const fn place(counter: Counter) -> Place {
         C::TcpAbortOnLinger => In(Mib::Net, LINUX_MIB_TCPABORTONLINGER),
         C::TcpAbortFailed => In(Mib::Net, LINUX_MIB_TCPABORTFAILED),
         C::TcpMemoryPressures => In(Mib::Net, LINUX_MIB_TCPMEMORYPRESSURES),
+        C::TcpMemoryPressuresChrono => In(Mib::Net, LINUX_MIB_TCPMEMORYPRESSURESCHRONO),
         C::TcpTimeWaitOverflow => In(Mib::Net, LINUX_MIB_TCPTIMEWAITOVERFLOW),
         C::TcpRetransFail => In(Mib::Net, LINUX_MIB_TCPRETRANSFAIL),
         C::TcpRcvCoalesce => In(Mib::Net, LINUX_MIB_TCPRCVCOALESCE),

@@ -60,6 +60,7 @@ use crate::{
     },
     bindings,
     stack::{
+        counters::Counter,
         drop_reason::DropReason,
         socket::FourTuple,
         tcp,
@@ -222,6 +223,9 @@ impl Protocol for Tcp {
         let deferred = &sk.sock().shared().deferred;
         if deferred.load(Ordering::Relaxed) != 0 {
             let events = deferred.swap(0, Ordering::Acquire);
+            if events & (Event::Timer.bit() | Event::FineTimer.bit()) != 0 {
+                enter(sk, |tp, env| tp.timer_was_locked(env));
+            }
             for event in Event::ALL {
                 if events & event.bit() != 0 {
                     Self::on_event(sk, event);
@@ -277,6 +281,17 @@ impl Protocol for Tcp {
     fn memory_free(sk: &Sock<Self>, wake: bool) -> bool {
         let bit = if wake { NOTSENT_HALF } else { NOTSENT_FULL };
         sk.shared().inq.load(Ordering::Relaxed) & bit == 0
+    }
+
+    fn memory_pressure(sk: &Sock<Self>, ended_after_ms: Option<u32>) {
+        if let Some(state) = State::of(sk.net()) {
+            match ended_after_ms {
+                None => state.counts.event(Counter::TcpMemoryPressures),
+                Some(ms) => state
+                    .counts
+                    .events(Counter::TcpMemoryPressuresChrono, ms.into()),
+            }
+        }
     }
 
     fn keepalive(sk: &mut Locked<'_, Self>, on: bool) {

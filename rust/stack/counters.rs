@@ -319,6 +319,8 @@ counters! {
     TcpAbortFailed = "TcpExt", "TCPAbortFailed";
     /// Times TCP ran short of memory.
     TcpMemoryPressures = "TcpExt", "TCPMemoryPressures";
+    /// For how long, in milliseconds.
+    TcpMemoryPressuresChrono = "TcpExt", "TCPMemoryPressuresChrono";
     /// TIME_WAITs not kept for want of memory.
     TcpTimeWaitOverflow = "TcpExt", "TCPTimeWaitOverflow";
     /// Retransmissions that could not be sent.

@@ -77,6 +77,15 @@ impl Sock {
         }
     }
 
+    /// A timer fired while a user owned the socket, and is heard only now that he lets go.
+    ///
+    /// Mirrors the end of [`tcp_delack_timer`](srctree/net/ipv4/tcp_timer.c).
+    pub fn timer_was_locked<E: Env>(&self, env: &mut E) {
+        if self.compressed_ack == 0 && matches!(self.delack_at, Some(at) if at <= env.now()) {
+            env.count(Counter::DelayedAckLocked);
+        }
+    }
+
     /// The retransmission timeout after the present number of doublings: RFC 6298, 5.5.
     #[inline]
     pub(super) fn backed_off_rto(&self) -> Duration {
