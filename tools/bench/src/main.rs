@@ -76,7 +76,7 @@ struct Args {
     #[arg(long)]
     loss: bool,
     /// With --loss: seeds of the losses; the median counts.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 15)]
     seeds: u32,
     /// With --loss: say after each transfer which counters of TcpExt have moved.
     #[arg(long)]
