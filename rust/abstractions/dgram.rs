@@ -256,14 +256,30 @@ impl Skb {
     ///
     /// Mirrors [`udp_rcv_segment`](srctree/include/net/udp.h)
     pub fn udp_segments(mut self) -> Result<Segments, Skb> {
-        const FEATURES: u64 = bindings::NETIF_F_SG as u64 | bindings::NETIF_F_IP_CSUM as u64;
         // Looped back, its sum was said to be good; but it is still to be made for each.
         if self.pkt_type() == PACKET_LOOPBACK {
             self.set_csum_still_partial();
         }
+        self.gso_segment(false)
+    }
+
+    /// Cuts a packet on its way out that stands for several ([`SkBuff::gso_size`]), and whose data begin with the IP header,
+    /// into those. Any context.
+    ///
+    /// # Errors
+    ///
+    /// As [`Skb::udp_segments`].
+    ///
+    /// Mirrors [`skb_gso_segment`](srctree/include/net/gso.h)
+    pub fn segments(self) -> Result<Segments, Skb> {
+        self.gso_segment(true)
+    }
+
+    fn gso_segment(self, tx_path: bool) -> Result<Segments, Skb> {
+        const FEATURES: u64 = bindings::NETIF_F_SG as u64 | bindings::NETIF_F_IP_CSUM as u64;
         // SAFETY: Exclusively ours. The function makes new packets and leaves this one as it is, but for where
         // its link header is said to be.
-        let segs = unsafe { bindings::__skb_gso_segment(self.as_ptr(), FEATURES, false) };
+        let segs = unsafe { bindings::__skb_gso_segment(self.as_ptr(), FEATURES, tx_path) };
         // `IS_ERR_OR_NULL`.
         const MAX_ERRNO: usize = 4095;
         if segs.is_null() || segs.addr() >= MAX_ERRNO.wrapping_neg() {

@@ -37,6 +37,7 @@ use crate::stack::counters::Counter;
 use crate::stack::drop_reason::DropReason;
 use crate::stack::errno::Errno;
 use crate::stack::ip;
+use crate::stack::ip::forward::network_seglen;
 use crate::stack::ip::fragment::Fragments;
 use crate::stack::ip::output::Xmit;
 use crate::stack::ip::route::Kind;
@@ -216,10 +217,45 @@ fn output(
     mtu: u32,
     now: impl FnOnce() -> Instant,
 ) -> Result<(), Errno> {
-    if skb.len() > mtu as usize && skb.gso_size() == 0 {
-        return fragment(state, route, dev, skb, mtu, now());
+    if skb.len() > mtu as usize && network_seglen(&skb) > mtu as usize {
+        return match skb.gso_size() {
+            0 => fragment(state, route, dev, skb, mtu, now()),
+            _ => segment(state, route, dev, skb, mtu, now()),
+        };
     }
     finish(state, route, dev, skb, now)
+}
+
+/// Cuts a GSO packet into those that it stands for, and them, for they are too long for the way.
+///
+/// Mirrors [`ip_finish_output_gso`](srctree/net/ipv4/ip_output.c)
+#[cold]
+fn segment(
+    state: &State,
+    route: &impl Way,
+    dev: &NetDevice,
+    skb: Skb,
+    mtu: u32,
+    now: Instant,
+) -> Result<(), Errno> {
+    let segments = match skb.segments() {
+        Ok(segments) => segments,
+        Err(skb) => {
+            state.counts.event(Counter::IpOutDiscards);
+            state.counts.drop(skb, DropReason::Nomem);
+            return Err(Errno::ENOMEM);
+        }
+    };
+    let mut result = Ok(());
+    for skb in segments {
+        let sent = match skb.len() > mtu as usize {
+            true => fragment(state, route, dev, skb, mtu, now),
+            false => finish(state, route, dev, skb, || now),
+        };
+        // What the first failed by; the others are sent all the same.
+        result = result.and(sent);
+    }
+    result
 }
 
 /// Cuts a packet that is too long for its way; who forbade that is told.

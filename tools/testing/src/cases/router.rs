@@ -62,6 +62,9 @@ pub const CASES: &[Case] = &[
     Case::one(G, "a_narrow_link_behind_it", narrow)
         .veth()
         .fresh(),
+    Case::one(G, "GSO_packets_that_may_be_cut", cut_gso)
+        .veth()
+        .fresh(),
     Case::one(G, "who_cannot_be_reached", unreachable)
         .veth()
         .fresh(),
@@ -292,6 +295,32 @@ fn narrow(ctx: &Ctx) -> Result<()> {
     let (l, at) = listener(&far, FAR)?;
     let (near, there) = connect(&a.ns, &l, at)?;
     payload::exchange(&near, &there, 3, 300_000)
+}
+
+/// A stack that does not ask for the path's MTU, and whose packets come to the router by the dozen: each is cut, and each
+/// piece, too.
+fn cut_gso(ctx: &Ctx) -> Result<()> {
+    let far = lay(ctx, 1500)?;
+    let (a, b) = (&ctx.lab.a, &ctx.lab.b.ns);
+    b.ip("link set w mtu 1300")?;
+    a.ns.sysctl("net/ipv4/ip_no_pmtu_disc", "1")?;
+    let count = |name| kstate::snmp(b, "Ip", name);
+    let before = count("FragCreates")?;
+    let (l, at) = listener(&far, FAR)?;
+    let (near, there) = connect(&a.ns, &l, at)?;
+    const LEN: usize = 300_000;
+    let data = payload::Stream::new(5).bytes(LEN);
+    let mut got = vec![0; LEN];
+    std::thread::scope(|s| {
+        let sender = s.spawn(|| near.send_all(&data));
+        there.recv_exact(&mut got).sys("recv")?;
+        sender.join().expect("no panic").sys("send")
+    })?;
+    check!(got == data, "the data changed on the way");
+    // Two for each segment of 1448 bytes; some are shorter.
+    let (creates, all) = (count("FragCreates")? - before, 2 * (LEN / 1448) as u64);
+    check!(creates >= all - 20, "only {creates} fragments of {all}");
+    Ok(())
 }
 
 fn unreachable(ctx: &Ctx) -> Result<()> {
