@@ -5,7 +5,23 @@
 //! `struct rtable` that its packets carry is shared by all routes over the same next hop, so that a
 //! socket pays a reference for it and not an object.
 
-use super::fib;
+mod hops;
+mod lookup;
+mod onward;
+
+pub(crate) use self::hops::Hops;
+pub(super) use self::lookup::{
+    device_of,
+    input, //
+};
+pub(super) use self::onward::Onward;
+
+use self::hops::Key;
+use self::lookup::{
+    is_default_gateway,
+    look_up,
+    select_source, //
+};
 use super::neigh::{
     self,
     Neigh, //
@@ -15,19 +31,12 @@ use crate::abstractions::dst::{
     self,
     Dst, //
 };
-use crate::abstractions::fib_notifier;
 use crate::abstractions::inet::random_u32;
-use crate::abstractions::lock::Lock;
-use crate::abstractions::memory::{
-    Arc,
-    Array, //
-};
+use crate::abstractions::memory::Arc;
 use crate::abstractions::netdevice::NetDevice;
 use crate::abstractions::netns::Net;
 use crate::abstractions::rcu::{
     self,
-    Rcu,
-    RcuBox,
     ReadGuard, //
 };
 use crate::abstractions::route_config::uses_pmtu;
@@ -60,132 +69,6 @@ const TCP_HEADERS: u32 = 40;
 
 /// How long a redirect is believed (`ip_rt_gc_timeout`).
 const REDIRECT_LIFETIME: Duration = Duration::from_secs(300);
-
-/// What tells one next hop from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    oif: u32,
-    gateway: u32,
-    rtn: u8,
-}
-
-/// A route that packets carry, shared.
-struct Hop {
-    key: Key,
-    dst: Dst,
-}
-
-/// The next hops of a namespace that are in use, in the order of their keys: read without a lock,
-/// copied to be changed. There are few: one for each gateway, and one for each device's own link.
-pub(crate) struct Hops {
-    current: Rcu<Array<Arc<Hop>>>,
-    /// Held by writers.
-    writer: Lock<()>,
-}
-
-impl Hops {
-    pub(super) fn new() -> Self {
-        Hops {
-            current: Rcu::null(),
-            writer: Lock::new(()),
-        }
-    }
-
-    #[inline]
-    fn find<'a>(hops: Option<&'a Array<Arc<Hop>>>, key: &Key) -> Result<&'a Dst, usize> {
-        let hops = hops.map_or(&[][..], |a| a);
-        let at = hops.binary_search_by_key(key, |h| h.key)?;
-        match hops.get(at) {
-            Some(hop) if !hop.dst.is_dead() => Ok(&hop.dst),
-            _ => Err(at),
-        }
-    }
-
-    /// Calls `f` with the route of a next hop, made if it is not there. Atomic.
-    ///
-    /// Errors: ENODEV and ENETUNREACH for a device that is not there or down; ENOBUFS when there is no memory.
-    #[inline]
-    fn with<R>(
-        &self,
-        net: &Net,
-        key: Key,
-        flags: u32,
-        rcu: &ReadGuard,
-        f: impl FnOnce(Result<&Dst, Errno>) -> R,
-    ) -> R {
-        self.current.read_in(rcu, |hops| {
-            let made;
-            f(match Self::find(hops, &key) {
-                // The route keeps its device: none is looked up.
-                Ok(dst) if dst.dev(rcu).is_up() => Ok(dst),
-                Ok(_) => Err(Errno::ENETUNREACH),
-                Err(_) => {
-                    made = self.create(net, key, flags, rcu);
-                    made.as_ref().map_err(|e| *e)
-                }
-            })
-        })
-    }
-
-    #[cold]
-    fn create(&self, net: &Net, key: Key, flags: u32, rcu: &ReadGuard) -> Result<Dst, Errno> {
-        let dev = NetDevice::by_index(net, key.oif, rcu).ok_or(Errno::ENODEV)?;
-        match dev.is_up() {
-            true => self.add(dev, key, flags).ok_or(Errno::ENOBUFS),
-            false => Err(Errno::ENETUNREACH),
-        }
-    }
-
-    /// `None` when there is no memory.
-    fn add(&self, dev: &NetDevice, key: Key, flags: u32) -> Option<Dst> {
-        let guard = self.writer.lock();
-        // Somebody may have been faster.
-        let at = match self.current.read(|hops| Self::find(hops, &key).cloned()) {
-            Ok(dst) => return Some(dst),
-            Err(at) => at,
-        };
-        let kind = dst::Kind {
-            rtn: key.rtn,
-            flags,
-            gateway: key.gateway,
-        };
-        let dst = Dst::alloc(dev, kind)?;
-        let hop = Arc::try_new(Hop {
-            key,
-            dst: dst.clone(),
-        })
-        .ok()?;
-        let new = self.current.read(|hops| {
-            let (before, after) = hops.map_or(&[][..], |a| a).split_at_checked(at)?;
-            let replaces = after.first().is_some_and(|h| h.key == key);
-            let after = after.get(usize::from(replaces)..)?;
-            Array::try_concat(&[before, &[hop], after]).ok()
-        })?;
-        self.current.replace(Some(RcuBox::try_new(new).ok()?));
-        drop(guard);
-        Some(dst)
-    }
-
-    /// The device goes away: its next hops let go of it. Process context.
-    pub(super) fn flush(&self, ifindex: u32) {
-        let _guard = self.writer.lock();
-        self.current.read(|hops| {
-            let hops = hops.map_or(&[][..], |a| a);
-            let from = hops.partition_point(|h| h.key.oif < ifindex);
-            for hop in hops.iter().skip(from).take_while(|h| h.key.oif == ifindex) {
-                if !hop.dst.is_dead() {
-                    hop.dst.dev_put();
-                }
-            }
-        });
-    }
-
-    /// Forgets everything: the namespace goes away.
-    pub(super) fn clear(&self) {
-        let _guard = self.writer.lock();
-        self.current.replace(None);
-    }
-}
 
 /// What transmission needs to know of the way of a packet.
 pub(super) trait Way {
@@ -226,14 +109,6 @@ pub(crate) struct Route {
     metrics: Option<Arc<Metrics>>,
 }
 
-/// The way of one packet that is sent on. Nobody keeps it, so that it needs no references of its own.
-pub(super) struct Onward<'a> {
-    dst: &'a Dst,
-    hop: NextHop<&'a Arc<Neigh>>,
-    info: &'a route::Dst,
-    pmtu: Option<Pmtu>,
-}
-
 impl Way for Route {
     #[inline]
     fn dst(&self) -> &Dst {
@@ -251,136 +126,6 @@ impl Way for Route {
     #[inline]
     fn kind(&self) -> Kind {
         self.info.kind
-    }
-}
-
-impl Way for Onward<'_> {
-    #[inline]
-    fn dst(&self) -> &Dst {
-        self.dst
-    }
-
-    #[inline]
-    fn hop(&self) -> NextHop<&Arc<Neigh>> {
-        self.hop
-    }
-
-    #[inline]
-    fn kind(&self) -> Kind {
-        self.info.kind
-    }
-}
-
-impl Key {
-    /// The next hop that a route leads to.
-    #[inline]
-    fn of(info: &route::Dst) -> Key {
-        Key {
-            oif: info.oif as u32,
-            gateway: match info.via_gateway {
-                true => info.next_hop.to_u32(),
-                false => 0,
-            },
-            rtn: info.kind as u8,
-        }
-    }
-}
-
-impl<'a> Onward<'a> {
-    /// Calls `f` with the way of a packet to `daddr`, which is for one destination, as the routes say it ([`input`]).
-    ///
-    /// Errors: as [`Route::output`].
-    ///
-    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
-    #[inline]
-    pub(super) fn with<R>(
-        state: &State,
-        daddr: Addr,
-        info: &route::Dst,
-        rcu: &ReadGuard,
-        f: impl FnOnce(Result<Onward<'_>, Errno>) -> R,
-    ) -> R {
-        let mut info = *info;
-        let pmtu = learn(state, daddr, &Via::of(&info), &mut info);
-        let key = Key::of(&info);
-        state.hops.with(state.net, key, 0, rcu, |dst| {
-            let dst = match dst {
-                Ok(dst) => dst,
-                Err(e) => return f(Err(e)),
-            };
-            let dev = dst.dev(rcu);
-            let info = &info;
-            match stack::neigh::static_addr(&neigh::link(dev), info.kind, info.next_hop) {
-                Some(ha) => f(Ok(Onward {
-                    dst,
-                    hop: NextHop::Static(ha),
-                    info,
-                    pmtu,
-                })),
-                None => neigh::with(state, dev, info.next_hop, rcu, |n| {
-                    f(match n {
-                        Some(n) => Ok(Onward {
-                            dst,
-                            hop: NextHop::Neigh(n),
-                            info,
-                            pmtu,
-                        }),
-                        None => Err(Errno::ENOBUFS),
-                    })
-                }),
-            }
-        })
-    }
-
-    /// The number of the device that the packet leaves by.
-    #[inline]
-    pub(super) fn oif(&self) -> i32 {
-        self.info.oif
-    }
-
-    /// The largest packet that goes this way, in bytes.
-    #[inline]
-    pub(super) fn mtu(&self, state: &State, rcu: &ReadGuard) -> u32 {
-        forward_mtu(state, self.info, self.pmtu, self.dst.dev(rcu))
-    }
-
-    /// Where the packet goes next: the gateway, or the destination itself.
-    ///
-    /// Mirrors [`rt_nexthop`](srctree/include/net/route.h)
-    pub(super) fn next_hop(&self) -> Addr {
-        self.info.next_hop
-    }
-
-    /// Whether a packet of `saddr`'s, which came in by `dev`, need not have come: its sender and its next hop are on
-    /// the same link.
-    ///
-    /// Mirrors [`__mkroute_input`](srctree/net/ipv4/route.c)
-    #[inline]
-    pub(super) fn is_detour(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
-        self.oif() as u32 == dev.ifindex() && self.is_detour_on(state, dev, saddr)
-    }
-
-    #[cold]
-    fn is_detour_on(&self, state: &State, dev: &NetDevice, saddr: Addr) -> bool {
-        if !dev.tx_redirects() {
-            return false;
-        }
-        let near = dev.shared_media()
-            || dev.addr_onlink(
-                saddr.to_u32(),
-                match self.info.via_gateway {
-                    true => self.info.next_hop.to_u32(),
-                    false => saddr.to_u32(),
-                },
-            );
-        let back = Flow {
-            daddr: saddr,
-            iif: route::LOOPBACK_IFINDEX,
-            ..Flow::default()
-        };
-        near && look_up(state, &back, &rcu::read_lock()).is_ok_and(|(way, _)| {
-            way.kind == Kind::Unicast && !way.via_gateway && way.oif as u32 == dev.ifindex()
-        })
     }
 }
 
@@ -661,125 +406,4 @@ impl Route {
             n.confirm(now);
         }
     }
-}
-
-/// Whether a default route leads to the gateway.
-fn is_default_gateway(state: &State, gateway: Addr) -> bool {
-    let mut found = false;
-    let first = (route::TABLE_MAIN, Addr::ANY, 0);
-    state.fib.walk(first, |table, prefix, len, alias| {
-        let default = table == route::TABLE_MAIN && prefix.is_any() && len == 0;
-        found |= default && alias.gateway == gateway;
-        default && !found
-    });
-    found
-}
-
-/// Asks the mirror where it is exact, else the host. Of a route's metrics the mirror knows only whether there are
-/// any.
-#[inline]
-fn look_up(
-    state: &State,
-    flow: &Flow,
-    rcu: &ReadGuard,
-) -> Result<(route::Dst, Option<Arc<Metrics>>), Errno> {
-    if !state.fib_state.exact(state.net, flow) {
-        return look_up_at_host(state, flow);
-    }
-    let dst = state.fib.route_output_in(rcu, flow)?;
-    let metrics = match dst.has_metrics {
-        true => shared(ask_host(state, flow)?.metrics)?,
-        false => None,
-    };
-    Ok((dst, metrics))
-}
-
-/// The metrics of a route that has some.
-#[cold]
-fn shared(metrics: Metrics) -> Result<Option<Arc<Metrics>>, Errno> {
-    match metrics.is_none() {
-        true => Ok(None),
-        false => Arc::try_new(metrics).map(Some).map_err(|_| Errno::ENOBUFS),
-    }
-}
-
-#[cold]
-fn look_up_at_host(
-    state: &State,
-    flow: &Flow,
-) -> Result<(route::Dst, Option<Arc<Metrics>>), Errno> {
-    let mut metrics = Metrics::default();
-    let dst = state.fib.route_output_with(flow, |flow| {
-        let found = ask_host(state, flow)?;
-        metrics = found.metrics;
-        let alias = fib::alias(&found).ok_or(Errno::EINVAL)?;
-        Ok((found.dst_len, alias))
-    })?;
-    Ok((dst, shared(metrics)?))
-}
-
-/// Where a packet goes that came in and is for one destination: to this host, if the answer's kind says that, or on.
-/// Softirq.
-///
-/// Errors: as [`Route::output`], but those about the device and memory.
-///
-/// Mirrors [`ip_route_input_slow`](srctree/net/ipv4/route.c), the part behind the checks of the addresses
-#[inline]
-pub(super) fn input(state: &State, flow: &Flow, rcu: &ReadGuard) -> Result<route::Dst, Errno> {
-    match state.fib_state.exact(state.net, flow) {
-        true => state.fib.route_input(rcu, flow),
-        false => input_by_host(state, flow),
-    }
-}
-
-#[cold]
-fn input_by_host(state: &State, flow: &Flow) -> Result<route::Dst, Errno> {
-    let found = ask_host(state, flow)?;
-    let alias = fib::alias(&found).ok_or(Errno::EINVAL)?;
-    route::Dst::input(flow, &alias, state.fib.genid())
-}
-
-/// The host's answer.
-fn ask_host(state: &State, flow: &Flow) -> Result<fib_notifier::Route, Errno> {
-    let ports = state.net.sysctl().fib_multipath_hash_policy() == 1;
-    let asked = fib_notifier::Flow {
-        saddr: flow.saddr.to_u32(),
-        daddr: flow.daddr.to_u32(),
-        tos: flow.tos,
-        proto: flow.protocol,
-        oif: flow.oif as u32,
-        iif: match flow.iif {
-            0 => route::LOOPBACK_IFINDEX as u32,
-            iif => iif as u32,
-        },
-        mark: flow.mark,
-        scope: flow.scope.0,
-        uid: flow.uid,
-        hash: flow.multipath_hash(ports, state.multipath_secret),
-    };
-    fib_notifier::lookup(state.net, &asked)
-        .map_err(|e| Errno::from_positive(e).unwrap_or(Errno::ENETUNREACH))
-}
-
-/// The device that the host has an address on; 0 if it is not the host's.
-///
-/// Mirrors [`__ip_dev_find`](srctree/net/ipv4/devinet.c)
-pub(super) fn device_of(state: &State, addr: Addr) -> i32 {
-    let asked = fib_notifier::Flow {
-        daddr: addr.to_u32(),
-        iif: route::LOOPBACK_IFINDEX as u32,
-        ..fib_notifier::Flow::default()
-    };
-    match fib_notifier::lookup(state.net, &asked) {
-        Ok(r) if Kind::from_rtn(r.kind) == Some(Kind::Local) => r.oif as i32,
-        _ => 0,
-    }
-}
-
-/// A source address for packets whose socket and route name none.
-///
-/// Mirrors [`fib_info_update_nhc_saddr`](srctree/net/ipv4/fib_semantics.c)
-fn select_source(dev: &NetDevice, info: &route::Dst, rcu: &ReadGuard) -> Addr {
-    let dst = info.next_hop.to_u32();
-    Addr::from_u32(fib_notifier::select_addr_of(dev, dst, info.scope.0, rcu))
 }
