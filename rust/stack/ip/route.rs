@@ -13,6 +13,9 @@
 //! Mirrors [`fib_lookup`](srctree/include/net/ip_fib.h),
 //! [`ip_route_output_key_hash_rcu`](srctree/net/ipv4/route.c)
 
+mod alias;
+mod dst;
+
 pub mod exception;
 
 pub mod metrics;
@@ -21,6 +24,15 @@ pub mod rule;
 
 pub mod trie;
 
+pub use self::alias::{
+    Alias,
+    Kind,
+    Scope, //
+};
+pub use self::dst::{
+    Dst,
+    Flow, //
+};
 use self::rule::{
     Action,
     Rule, //
@@ -52,240 +64,6 @@ pub const TABLE_MAIN: u32 = 254;
 pub const TABLE_DEFAULT: u32 = 253;
 /// The loopback device's number in every namespace.
 pub const LOOPBACK_IFINDEX: i32 = 1;
-
-/// What a route does with its packets. The numbers are those of rtnetlink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// Sends them to a gateway or a neighbour.
-    Unicast = 1,
-    /// Delivers them here.
-    Local = 2,
-    /// Delivers them here and to the whole link.
-    Broadcast = 3,
-    /// Like a broadcast when received, like a unicast when sent.
-    Anycast = 4,
-    /// Sends them to a group.
-    Multicast = 5,
-    /// Drops them in silence.
-    Blackhole = 6,
-    /// Answers that the host is unreachable.
-    Unreachable = 7,
-    /// Answers that it is forbidden.
-    Prohibit = 8,
-    /// Is as if it were not there: the next rule is asked.
-    Throw = 9,
-}
-
-impl Kind {
-    /// The kind with rtnetlink's number `n`.
-    pub const fn from_rtn(n: u8) -> Option<Kind> {
-        Some(match n {
-            1 => Kind::Unicast,
-            2 => Kind::Local,
-            3 => Kind::Broadcast,
-            4 => Kind::Anycast,
-            5 => Kind::Multicast,
-            6 => Kind::Blackhole,
-            7 => Kind::Unreachable,
-            8 => Kind::Prohibit,
-            9 => Kind::Throw,
-            _ => return None,
-        })
-    }
-
-    /// Why packets do not go this way; `None` if they do.
-    ///
-    /// Mirrors [`fib_props`](srctree/net/ipv4/fib_semantics.c)
-    const fn error(self) -> Option<Errno> {
-        match self {
-            Kind::Blackhole => Some(Errno::EINVAL),
-            Kind::Unreachable => Some(Errno::EHOSTUNREACH),
-            Kind::Prohibit => Some(Errno::EACCES),
-            Kind::Throw => Some(Errno::EAGAIN),
-            _ => None,
-        }
-    }
-}
-
-/// How far the destination is: rtnetlink's numbers, smaller is farther. 0 universe, 253 link, 254 host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct Scope(pub u8);
-
-impl Scope {
-    /// Anywhere.
-    pub const UNIVERSE: Scope = Scope(0);
-    /// On this link.
-    pub const LINK: Scope = Scope(253);
-    /// In this host.
-    pub const HOST: Scope = Scope(254);
-}
-
-/// One route of a prefix. A prefix may have several, told apart by type of service and priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alias {
-    /// Only for packets of this type of service (DSCP bits); 0 for all.
-    pub tos: u8,
-    /// The route's metric: the lowest is taken.
-    pub priority: u32,
-    /// What it does.
-    pub kind: Kind,
-    /// How far its destination is.
-    pub scope: Scope,
-    /// The device; 0 where there is none.
-    pub oif: i32,
-    /// The gateway; [`Addr::ANY`] if the destination is itself on the link.
-    pub gateway: Addr,
-    /// The source that packets should have; [`Addr::ANY`] to choose by device and scope.
-    pub prefsrc: Addr,
-    /// The route's own MTU in bytes; 0 for the device's.
-    pub mtu: u32,
-    /// The route's MTU is the user's last word: no message from the path changes it.
-    pub mtu_locked: bool,
-    /// It has other [`metrics`], which are few routes': the host is asked for them.
-    pub has_metrics: bool,
-    /// The device or its link is down: the route is passed over.
-    pub dead: bool,
-}
-
-impl Alias {
-    /// The order within a prefix: the more special type of service first, then the lower metric.
-    const fn rank(&self) -> (u8, u32) {
-        (!self.tos, self.priority)
-    }
-
-    /// Whether the route is for packets of `flow`.
-    ///
-    /// Mirrors the loop over aliases of [`fib_table_lookup`](srctree/net/ipv4/fib_trie.c)
-    #[inline]
-    fn matches(&self, flow: &Flow) -> bool {
-        (self.tos == 0 || self.tos == flow.tos & DSCP_MASK)
-            && self.scope >= flow.scope
-            && (self.kind.error().is_some()
-                || (!self.dead && (flow.oif == 0 || flow.oif == self.oif)))
-    }
-}
-
-/// The bits of the type of service that routes look at: all but ECN's.
-const DSCP_MASK: u8 = 0xfc;
-
-/// What is known of a packet when its way is looked up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Source; [`Addr::ANY`] if it is not chosen yet.
-    pub saddr: Addr,
-    /// Destination.
-    pub daddr: Addr,
-    /// Type of service.
-    pub tos: u8,
-    /// The device it must leave by; 0 for any.
-    pub oif: i32,
-    /// The device it came in by; [`LOOPBACK_IFINDEX`] for packets of ours.
-    pub iif: i32,
-    /// Its mark.
-    pub mark: u32,
-    /// Only routes that lead at most so far ([`Scope::LINK`] with `SO_DONTROUTE`).
-    pub scope: Scope,
-    /// The user whose packet it is; 0 for the kernel's own.
-    pub uid: u32,
-    /// Its protocol and ports, ours first: 0 where they are not known yet.
-    pub protocol: u8,
-    /// See above.
-    pub sport: u16,
-    /// See above.
-    pub dport: u16,
-}
-
-impl Flow {
-    /// A number below 2^31 that decides between several next hops: of the addresses alone, or, with
-    /// `ports`, of the transport's flow, too (`fib_multipath_hash_policy`).
-    ///
-    /// RFC 2992: a flow keeps its way, so that its packets stay in order. Mirrors
-    /// [`fib_multipath_hash`](srctree/net/ipv4/route.c)
-    pub fn multipath_hash(&self, ports: bool, secret: u32) -> u32 {
-        let transport = match ports {
-            true => {
-                let both = (u32::from(self.sport) << 16) | u32::from(self.dport);
-                both ^ u32::from(self.protocol).rotate_right(8)
-            }
-            false => 0,
-        };
-        let (saddr, daddr) = (self.saddr.to_u32(), self.daddr.to_u32());
-        jhash_3words(saddr, daddr, transport, secret) >> 1
-    }
-}
-
-/// Where a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dst {
-    /// What is done with it.
-    pub kind: Kind,
-    /// The device it leaves by; the loopback device if it stays here.
-    pub oif: i32,
-    /// The device that the route names, which differs from `oif` for local destinations.
-    pub route_oif: i32,
-    /// Whose link-layer address is needed: the gateway, or the destination itself.
-    pub next_hop: Addr,
-    /// Whether `next_hop` is a gateway.
-    pub via_gateway: bool,
-    /// The source: the flow's own, the route's, or [`Addr::ANY`]; glue then picks an address of the
-    /// device with `inet_select_addr(oif, next_hop, scope)`.
-    pub src: Addr,
-    /// How far it goes.
-    pub scope: Scope,
-    /// The route's own MTU in bytes; 0 for the device's.
-    pub mtu: u32,
-    /// Whether messages from the path leave that alone.
-    pub mtu_locked: bool,
-    /// Whether the route has other [`metrics`].
-    pub has_metrics: bool,
-    /// The version of the base that said so.
-    pub genid: u32,
-}
-
-impl Dst {
-    /// What a route means for the packets of a flow.
-    #[inline]
-    fn new(flow: &Flow, alias: &Alias, genid: u32) -> Dst {
-        Dst {
-            kind: alias.kind,
-            oif: alias.oif,
-            route_oif: alias.oif,
-            next_hop: if alias.gateway.is_any() {
-                flow.daddr
-            } else {
-                alias.gateway
-            },
-            via_gateway: !alias.gateway.is_any(),
-            src: if flow.saddr.is_any() {
-                alias.prefsrc
-            } else {
-                flow.saddr
-            },
-            scope: alias.scope,
-            mtu: alias.mtu,
-            mtu_locked: alias.mtu_locked,
-            has_metrics: alias.has_metrics,
-            genid,
-        }
-    }
-
-    /// What a route means for a packet that came in.
-    ///
-    /// Errors: EINVAL for a source that must not leave the host.
-    ///
-    /// Mirrors [`ip_mkroute_input`](srctree/net/ipv4/route.c)
-    #[inline]
-    pub fn input(flow: &Flow, alias: &Alias, genid: u32) -> Result<Dst, Errno> {
-        let stays = matches!(alias.kind, Kind::Local | Kind::Broadcast);
-        // RFC 1122, 3.2.1.3 (g): a loopback source stays inside.
-        if flow.saddr.is_loopback() && !stays && alias.oif != LOOPBACK_IFINDEX {
-            return Err(Errno::EINVAL);
-        }
-        Ok(Dst::new(flow, alias, genid))
-    }
-}
 
 /// The routes of a prefix in the order in which they are asked. Prefixes share them.
 type Aliases = Arc<Array<Alias>>;
