@@ -55,19 +55,14 @@ pub struct Faults {
 impl Faults {
     /// Takes the switches and sees to it that only the module's allocations count.
     pub fn new(which: Which, family: Family) -> Result<Faults> {
-        let mut faults = Faults::of(which, "rustnet", 32)?;
+        let mut faults = Faults::within(which, text_of("rustnet")?, 32)?;
         faults.set("task-filter", "0")?;
         faults.settle(family)?;
         Ok(faults)
     }
 
-    /// The switches of one allocator. Only allocations with code of this module among the `depth` innermost callers
+    /// The switches of one allocator. Only allocations with code at these addresses among the `depth` innermost callers
     /// count.
-    fn of(which: Which, module: &str, depth: u32) -> Result<Faults> {
-        Faults::within(which, text_of(module)?, depth)
-    }
-
-    /// The same with code at these addresses.
     fn within(which: Which, (start, end): (u64, u64), depth: u32) -> Result<Faults> {
         let name = match which {
             Which::Slab => "failslab",
@@ -148,19 +143,19 @@ pub struct Nth(PathBuf);
 impl Nth {
     /// Those with code of this module on their stack.
     pub fn of(module: &str) -> Result<Nth> {
-        for which in [Which::Slab, Which::Page] {
-            // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
-            Faults::of(which, module, 12)?;
-        }
-        Ok(Nth(PathBuf::from("/proc/thread-self/fail-nth")))
+        // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
+        Nth::within(text_of(module)?, 12)
     }
 
     /// Those with code of any module on their stack, one that is just being loaded too, given one that is loaded now.
     pub fn of_modules_like(module: &str) -> Result<Nth> {
         let (start, _) = text_of(module)?;
-        let above = (start & !0xff_ffff, MODULES_END);
+        Nth::within((start & !0xff_ffff, MODULES_END), 32)
+    }
+
+    fn within(code: (u64, u64), depth: u32) -> Result<Nth> {
         for which in [Which::Slab, Which::Page] {
-            Faults::within(which, above, 32)?;
+            Faults::within(which, code, depth)?;
         }
         Ok(Nth(PathBuf::from("/proc/thread-self/fail-nth")))
     }
