@@ -309,14 +309,7 @@ fn cut_gso(ctx: &Ctx) -> Result<()> {
     let (l, at) = listener(&far, FAR)?;
     let (near, there) = connect(&a.ns, &l, at)?;
     const LEN: usize = 300_000;
-    let data = payload::Stream::new(5).bytes(LEN);
-    let mut got = vec![0; LEN];
-    std::thread::scope(|s| {
-        let sender = s.spawn(|| near.send_all(&data));
-        there.recv_exact(&mut got).sys("recv")?;
-        sender.join().expect("no panic").sys("send")
-    })?;
-    check!(got == data, "the data changed on the way");
+    payload::transfer(&near, &there, 5, LEN)?;
     // Two for each segment of 1448 bytes; some are shorter.
     let (creates, all) = (count("FragCreates")? - before, 2 * (LEN / 1448) as u64);
     check!(creates >= all - 20, "only {creates} fragments of {all}");
