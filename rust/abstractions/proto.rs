@@ -452,10 +452,9 @@ fn millis() -> usize {
 unsafe extern "C" fn enter_memory_pressure<P: Protocol>(sk: *mut bindings::sock) {
     // SAFETY: The caller's promise.
     let (word, so) = unsafe { (pressure_of(sk), Sock::<P>::from_raw(sk)) };
-    let since = millis();
     if word.load(Ordering::Relaxed) == 0
         && word
-            .compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(0, millis(), Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     {
         P::memory_pressure(so, None);

@@ -248,12 +248,8 @@ fn segment(
     };
     let mut result = Ok(());
     for skb in segments {
-        let sent = match skb.len() > mtu as usize {
-            true => fragment(state, route, dev, skb, mtu, now),
-            false => finish(state, route, dev, skb, || now),
-        };
         // What the first failed by; the others are sent all the same.
-        result = result.and(sent);
+        result = result.and(output(state, route, dev, skb, mtu, || now));
     }
     result
 }
