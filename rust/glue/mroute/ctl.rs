@@ -296,7 +296,7 @@ pub(in crate::glue) fn getsockopt(so: &Sock<Raw>, name: c_int, out: &mut OptOut<
     })
 }
 
-/// ioctl(2): what was counted. `None` if the request is none of these.
+/// ioctl(2): what was counted, for raw sockets of all protocols. `None` if the request is none of these.
 ///
 /// # Errors
 ///
@@ -313,7 +313,7 @@ pub(in crate::glue) fn ioctl(
         bindings::SIOCGETSGCNT => mfc_counts,
         _ => return None,
     };
-    let state = State::of(so.net()).filter(|s| is_igmp(so) && s.mode() == Mode::Replace)?;
+    let state = State::of(so.net()).filter(|s| s.mode() == Mode::Replace)?;
     Some(ask(state.mroute.get(), arg))
 }
 
