@@ -56,6 +56,8 @@ impl Show for VifFile {
     }
 }
 
+/// What waits for the daemon's answer comes last, with -1 for the vif.
+///
 /// Mirrors [`ipmr_mfc_seq_show`](srctree/net/ipv4/ipmr.c)
 struct CacheFile;
 
@@ -79,6 +81,13 @@ impl Show for CacheFile {
                 }
             }
             print!(m, "\n");
+        });
+        router.unresolved.lock().for_each(|origin, group| {
+            let (group, origin) = (group.to_be(), origin.to_be());
+            print!(
+                m,
+                "{group:08X} {origin:08X} {:<3} {:8} {:8} {:8}\n", -1, 0, 0, 0
+            );
         });
         Ok(())
     }

@@ -149,6 +149,16 @@ impl Unresolved {
         (gone, next)
     }
 
+    /// Calls `f` with each source and group whose packets wait, in no order.
+    pub fn for_each(&self, mut f: impl FnMut(Addr, Addr)) {
+        for mut link in &*self.buckets {
+            while let Some(p) = link {
+                f(p.origin, p.group);
+                link = &p.next;
+            }
+        }
+    }
+
     /// Gives all of them up.
     pub fn clear(&mut self) -> SkbQueue {
         let mut gone = SkbQueue::new();
@@ -233,6 +243,10 @@ mod tests {
         }
         assert!(matches!(push(&mut u, 1, 4, 5), Queued::Full(_)));
         assert!(matches!(push(&mut u, 2, 9, 5), Queued::First(..)));
+        let mut there = Vec::new();
+        u.for_each(|origin, group| there.push((origin, group)));
+        there.sort_by_key(|(_, group)| group.to_u32());
+        assert_eq!(there, [(S, group(1)), (S, group(2))]);
         assert_eq!(bytes(u.take(S, group(1))), [0, 1, 2, 3]);
         assert_eq!(bytes(u.take(S, group(1))), []);
         assert_eq!(bytes(u.take(S, group(2))), [9]);
