@@ -9,7 +9,8 @@
 //!
 //! * `socket(AF_INET, SOCK_STREAM or SOCK_DGRAM, protocol)` makes a socket of RustNet's family if it is one
 //!   of those that were asked for; the address structures are `sockaddr_in` in both families, so nothing
-//!   else changes. `AF_INET6`, raw sockets and everything that is not TCP or UDP stay the host's.
+//!   else changes. `AF_INET6` and everything that is not TCP or UDP stay the host's; so do raw sockets
+//!   unless they are asked for, too: in `coexist` the host answers most of what they are used for.
 //! * `getsockopt(SOL_SOCKET, SO_DOMAIN)` answers `AF_INET` for such a socket, wherever it came from
 //!   (accept, a parent, another process).
 //!
@@ -18,6 +19,7 @@
 //! | variable | value | meaning |
 //! |---|---|---|
 //! | `RUSTNET_PRELOAD` | `all` | every TCP and UDP socket |
+//! | | `raw` | those and every raw socket |
 //! | | anything else, or unset | only those whose protocol is named: `protocol` is not 0 |
 //! | `RUSTNET_PRELOAD_CHILDREN` | `no` | programs that this one starts are left alone: the shim takes itself out of their environment |
 //! | `RUSTNET_PRELOAD_FAMILY` | a number | the family, if the module was loaded with another than 19 |
@@ -43,6 +45,8 @@ const TYPE_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 struct Settings {
     /// Sockets whose protocol is 0, too.
     all: bool,
+    /// Raw sockets, too.
+    raw: bool,
     /// The family to use.
     family: c_int,
 }
@@ -52,7 +56,8 @@ impl Settings {
     fn new(which: Option<&[u8]>, family: Option<&[u8]>) -> Settings {
         let number = |s: &[u8]| std::str::from_utf8(s).ok()?.parse().ok();
         Settings {
-            all: which == Some(b"all"),
+            all: matches!(which, Some(b"all" | b"raw")),
+            raw: which == Some(b"raw"),
             family: family.and_then(number).unwrap_or(AF_RUSTNET),
         }
     }
@@ -61,6 +66,7 @@ impl Settings {
     fn domain(self, domain: c_int, ty: c_int, protocol: c_int) -> c_int {
         let taken = match (ty & !TYPE_FLAGS, protocol) {
             (libc::SOCK_STREAM | libc::SOCK_DGRAM, 0) => self.all,
+            (libc::SOCK_RAW, _) => self.raw,
             (libc::SOCK_STREAM, libc::IPPROTO_TCP) | (libc::SOCK_DGRAM, libc::IPPROTO_UDP) => true,
             _ => false,
         };
@@ -156,9 +162,11 @@ mod tests {
 
     const NAMED: Settings = Settings {
         all: false,
+        raw: false,
         family: 19,
     };
     const ALL: Settings = Settings { all: true, ..NAMED };
+    const RAW: Settings = Settings { raw: true, ..ALL };
 
     #[test]
     fn domain__a_named_protocol_is_taken() {
@@ -173,6 +181,19 @@ mod tests {
     fn domain__all_takes_those_without() {
         assert_eq!(ALL.domain(AF_INET, SOCK_STREAM, 0), 19);
         assert_eq!(ALL.domain(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 19);
+    }
+
+    #[test]
+    fn domain__raw_takes_those_and_raw_ones() {
+        for ty in [SOCK_RAW, SOCK_RAW | SOCK_CLOEXEC] {
+            for protocol in [IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_RAW] {
+                assert_eq!(RAW.domain(AF_INET, ty, protocol), 19);
+                assert_eq!(ALL.domain(AF_INET, ty, protocol), AF_INET);
+            }
+        }
+        assert_eq!(RAW.domain(AF_INET, SOCK_DGRAM, 0), 19);
+        assert_eq!(RAW.domain(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), AF_INET6);
+        assert_eq!(RAW.domain(AF_PACKET, SOCK_RAW, 0), AF_PACKET);
     }
 
     #[test]
@@ -195,6 +216,7 @@ mod tests {
         assert_eq!(Settings::new(None, None), NAMED);
         assert_eq!(Settings::new(Some(b"named"), Some(b"x")), NAMED);
         let other = Settings::new(Some(b"all"), Some(b"27"));
-        assert_eq!((other.all, other.family), (true, 27));
+        assert_eq!(other, Settings { family: 27, ..ALL });
+        assert_eq!(Settings::new(Some(b"raw"), None), RAW);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `rustnet-run PROGRAM ARGUMENTS…`: runs a program that knows only `AF_INET` on RustNet's sockets, all of
-//! its TCP and UDP ones, and those of the programs that it starts.
+//! its TCP and UDP ones, and those of the programs that it starts; with `RUSTNET_PRELOAD=raw` its raw ones, too.
 //!
 //! `librustnet_preload.so` is expected beside this program. Exit status: the program's own, 127 if it
 //! cannot be run.
@@ -32,11 +32,15 @@ fn main() -> ExitCode {
         preload.push(":");
         preload.push(others);
     }
+    let which = match std::env::var_os("RUSTNET_PRELOAD") {
+        Some(which) if which == "raw" => which,
+        _ => "all".into(),
+    };
     // Only comes back if the program could not be run.
     let error = Command::new(&program)
         .args(args)
         .env("LD_PRELOAD", preload)
-        .env("RUSTNET_PRELOAD", "all")
+        .env("RUSTNET_PRELOAD", which)
         .exec();
     eprintln!("rustnet-run: {}: {error}", program.to_string_lossy());
     ExitCode::from(127)

@@ -13,6 +13,7 @@ const G: &str = "preload";
 pub const CASES: &[Case] = &[
     Case::own(G, "rustnet_run_takes_every_socket", all),
     Case::own(G, "a_named_protocol_is_taken_alone", named),
+    Case::own(G, "a_raw_socket_is_taken_when_asked", raw),
     Case::own(G, "children_are_left_alone_when_asked", children),
 ];
 
@@ -43,6 +44,25 @@ fn named(ctx: &Ctx) -> Result<()> {
         let got = run(ctx, &["env", LIBRARY, "python3", "-c", LISTENER, protocol])?;
         check_eq!(got, wanted, "with protocol {protocol}");
     }
+    Ok(())
+}
+
+/// Prints for a raw socket: SO_DOMAIN, and whether the host's stack has it.
+const RAW: &str = "import socket\n\
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 222)\n\
+    print(s.getsockopt(1, 39), int(':00DE ' in open('/proc/net/raw').read()))\n";
+
+fn raw(ctx: &Ctx) -> Result<()> {
+    for (asked, wanted) in [("named", "2 1"), ("all", "2 1"), ("raw", "2 0")] {
+        let asked = format!("RUSTNET_PRELOAD={asked}");
+        let got = run(ctx, &["env", LIBRARY, &asked, "python3", "-c", RAW])?;
+        check_eq!(got, wanted, "{asked}");
+    }
+    let which = "RUSTNET_PRELOAD=raw";
+    let got = run(ctx, &["env", which, "rustnet-run", "python3", "-c", RAW])?;
+    check_eq!(got, "2 0", "by rustnet-run");
+    let got = run(ctx, &["rustnet-run", "python3", "-c", RAW])?;
+    check_eq!(got, "2 1", "by rustnet-run without it");
     Ok(())
 }
 
