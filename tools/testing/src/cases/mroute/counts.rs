@@ -48,8 +48,7 @@ fn ask(sock: &Sock, questions: &[Ask]) -> Result<Vec<Result<Vec<u64>, i32>>> {
     for Ask(request, at) in questions {
         let at = match at {
             Where::Bytes(b) => {
-                let hex: String = b.iter().map(|b| format!("{b:02x}")).collect();
-                format!("bytearray.fromhex('{hex}')")
+                format!("bytearray({b:?})")
             }
             Where::Nowhere => "8".into(),
             Where::ReadOnly => "zeros".into(),
