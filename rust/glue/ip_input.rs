@@ -105,6 +105,23 @@ fn count_ecn(state: &State, tos: u8, segs: u64) {
     }
 }
 
+/// Counts a packet to a group.
+pub(super) fn count_mcast(state: &State, skb: &Skb) {
+    state.counts.event(Counter::IpInMcastPkts);
+    state
+        .counts
+        .events(Counter::IpInMcastOctets, skb.len() as u64);
+}
+
+/// Counts a packet to everybody on the link.
+#[cold]
+fn count_bcast(state: &State, skb: &Skb) {
+    state.counts.event(Counter::IpInBcastPkts);
+    state
+        .counts
+        .events(Counter::IpInBcastOctets, skb.len() as u64);
+}
+
 /// Reads a header that was found good once, and that filters may have rewritten.
 fn header(skb: &mut Skb) -> Result<Header, DropReason> {
     ip::rcv(skb, |_| ())
@@ -141,6 +158,10 @@ fn rcv_finish_core(state: &State, dev: &NetDevice, header: &Header, skb: Skb, rc
     }
     // What goes to groups on the loopback device is this host's own, and for itself.
     if daddr.is_multicast() || daddr.is_broadcast() || daddr.is_zeronet() {
+        match daddr.is_multicast() {
+            true => count_mcast(state, &skb),
+            false => count_bcast(state, &skb),
+        }
         return local_deliver(state, dev, header, skb, rcu);
     }
     let flow = Flow {
@@ -153,6 +174,9 @@ fn rcv_finish_core(state: &State, dev: &NetDevice, header: &Header, skb: Skb, rc
     };
     let found = route::input(state, &flow, rcu);
     if found.is_ok_and(|d| matches!(d.kind, Kind::Local | Kind::Broadcast)) {
+        if found.is_ok_and(|d| d.kind == Kind::Broadcast) {
+            count_bcast(state, &skb);
+        }
         return local_deliver(state, dev, header, skb, rcu);
     }
     forward::forward(state, dev, header, &found, skb, rcu);

@@ -9,6 +9,7 @@
 use super::{
     datagram,
     forward,
+    ip_input::count_mcast,
     net::State,
     raw::Raw,
     route::Route, //
@@ -193,6 +194,9 @@ pub(super) fn input(state: &State, ifindex: u32, header: &Header, skb: Skb) -> O
         }
     };
     state.mroute.with_vif(ifindex, group, |found| {
+        if ours || found.is_some() {
+            count_mcast(state, &skb);
+        }
         let Some((router, vif)) = found else {
             return for_us(skb);
         };

@@ -317,9 +317,21 @@ fn by_host(state: &State, skb: Skb) -> Result<(), Errno> {
 
 /// Counts a packet that is on its way to a device.
 #[inline]
-fn count_transmit(state: &State, skb: &Skb) {
+fn count_transmit(state: &State, kind: Kind, skb: &Skb) {
+    let len = skb.len() as u64;
+    match kind {
+        Kind::Multicast => {
+            state.counts.event(Counter::IpOutMcastPkts);
+            state.counts.events(Counter::IpOutMcastOctets, len);
+        }
+        Kind::Broadcast => {
+            state.counts.event(Counter::IpOutBcastPkts);
+            state.counts.events(Counter::IpOutBcastOctets, len);
+        }
+        _ => (),
+    }
     state.counts.event(Counter::IpOutTransmits);
-    state.counts.events(Counter::IpOutOctets, skb.len() as u64);
+    state.counts.events(Counter::IpOutOctets, len);
 }
 
 /// Finds the link-layer address of the next hop.
@@ -333,7 +345,7 @@ fn finish(
     skb: Skb,
     now: impl FnOnce() -> Instant,
 ) -> Result<(), Errno> {
-    count_transmit(state, &skb);
+    count_transmit(state, route.kind(), &skb);
     match route.hop() {
         NextHop::Neigh(n) => neigh::output(state, n, dev, skb, now),
         NextHop::Static(ha) => xmit(state, dev, skb, ha),

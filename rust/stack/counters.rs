@@ -78,6 +78,22 @@ counters! {
     IpInOctets = "IpExt", "InOctets";
     /// Bytes of packets handed to a device.
     IpOutOctets = "IpExt", "OutOctets";
+    /// Packets to groups received.
+    IpInMcastPkts = "IpExt", "InMcastPkts";
+    /// Their bytes.
+    IpInMcastOctets = "IpExt", "InMcastOctets";
+    /// Packets to groups handed to a device.
+    IpOutMcastPkts = "IpExt", "OutMcastPkts";
+    /// Their bytes.
+    IpOutMcastOctets = "IpExt", "OutMcastOctets";
+    /// Packets to everybody received.
+    IpInBcastPkts = "IpExt", "InBcastPkts";
+    /// Their bytes.
+    IpInBcastOctets = "IpExt", "InBcastOctets";
+    /// Packets to everybody handed to a device.
+    IpOutBcastPkts = "IpExt", "OutBcastPkts";
+    /// Their bytes.
+    IpOutBcastOctets = "IpExt", "OutBcastOctets";
     /// Packets received of senders that do not do ECN.
     IpInNoEctPkts = "IpExt", "InNoECTPkts";
     /// Packets received with ECT(1).
