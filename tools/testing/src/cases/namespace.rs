@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a namespace says of all its sockets: its `net.ipv4.*`, and the counters that `nstat` shows.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
+
 use anyhow::bail;
 use anyhow::Result;
 use netlab::c;
@@ -24,6 +27,9 @@ pub const CASES: &[Case] = &[
         .veth()
         .fresh(),
     Case::two(G, "counts_each_packet_once", packets)
+        .veth()
+        .fresh(),
+    Case::two(G, "counts_packets_to_many", to_many)
         .veth()
         .fresh(),
     Case::two(G, "counts_a_refused_connection", refused)
@@ -160,6 +166,63 @@ fn packets(ctx: &Ctx) -> Result<()> {
     }
     for (c, n) in &counters {
         c.grows_by(*n)?;
+    }
+    Ok(())
+}
+
+/// Packets to a group, and to everybody on the link.
+fn to_many(ctx: &Ctx) -> Result<()> {
+    const N: u64 = 10;
+    const LEN: usize = 100;
+    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
+    let (a, b) = (&ctx.lab.a, &ctx.lab.b);
+    let client = ctx.udp()?;
+    client
+        .set(c::SOL_SOCKET, c::SO_BROADCAST, 1)
+        .sys("SO_BROADCAST")?;
+    client
+        .setsockopt(c::IPPROTO_IP, c::IP_MULTICAST_IF, &a.ip.octets())
+        .sys("IP_MULTICAST_IF")?;
+    let server = b.udp(ctx.server)?;
+    server
+        .bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
+        .sys("bind")?;
+    let mreq = [GROUP.octets(), b.ip.octets()].concat();
+    server
+        .setsockopt(c::IPPROTO_IP, c::IP_ADD_MEMBERSHIP, &mreq)
+        .sys("IP_ADD_MEMBERSHIP")?;
+    let port = server.local().sys("name")?.port();
+    let [net, subnet, link, _] = a.ip.octets();
+    let everybody = Ipv4Addr::new(net, subnet, link, 255);
+    for (to, out, come) in [
+        (
+            GROUP,
+            ["OutMcastPkts", "OutMcastOctets"],
+            ["InMcastPkts", "InMcastOctets"],
+        ),
+        (
+            everybody,
+            ["OutBcastPkts", "OutBcastOctets"],
+            ["InBcastPkts", "InBcastOctets"],
+        ),
+    ] {
+        let both = |end, [packets, bytes]: [&'static str; 2]| -> Result<_> {
+            Ok([
+                (Counter::new(end, "IpExt", packets)?, N),
+                (Counter::new(end, "IpExt", bytes)?, N * (LEN as u64 + 28)),
+            ])
+        };
+        let counters = [both(a, out)?, both(b, come)?];
+        for _ in 0..N {
+            client
+                .sendto(&[7; LEN], 0, SocketAddrV4::new(to, port))
+                .sys("sendto")?;
+            server.await_events(c::POLLIN).sys("poll")?;
+            server.recv(&mut [0; LEN], 0).sys("recv")?;
+        }
+        for (c, n) in counters.iter().flatten() {
+            c.grows_by(*n)?;
+        }
     }
     Ok(())
 }
