@@ -161,20 +161,20 @@ impl Table {
     /// Mirrors [`fib_table_lookup`](srctree/net/ipv4/fib_trie.c)
     #[inline]
     fn lookup(&self, flow: &Flow) -> Result<(u8, &Alias), Errno> {
-        let mut max_len = 32;
+        let mut found = self.trie.longest(flow.daddr);
         // Backtracks to shorter prefixes as long as none of the routes of the longer ones will do:
         // 33 rounds at the most, and all but always one.
-        while let Some((len, aliases)) = self.trie.longest(flow.daddr, max_len) {
+        while let Some((len, aliases)) = found {
             if let Some(alias) = aliases.iter().find(|a| a.matches(flow)) {
                 return match alias.kind.error() {
                     Some(e) => Err(e),
                     None => Ok((len, alias)),
                 };
             }
-            match len.checked_sub(1) {
-                Some(shorter) => max_len = shorter,
-                None => break,
-            }
+            found = match len.checked_sub(1) {
+                Some(shorter) => self.trie.longest_within(flow.daddr, shorter),
+                None => None,
+            };
         }
         Err(Errno::EAGAIN)
     }
