@@ -52,6 +52,8 @@ drop_reasons! {
     UdpCsum = "UDP_CSUM",
     /// The ICMP checksum is wrong.
     IcmpCsum = "ICMP_CSUM",
+    /// The checksum of an IGMP message is wrong.
+    SkbCsum = "SKB_CSUM",
     /// A netfilter hook dropped it.
     NetfilterDrop = "NETFILTER_DROP",
     /// The frame is addressed to another host.

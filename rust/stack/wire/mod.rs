@@ -37,6 +37,8 @@ pub mod ipv4;
 
 pub mod icmp;
 
+pub mod igmp;
+
 pub mod udp;
 
 pub mod tcp;
