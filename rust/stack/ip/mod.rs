@@ -13,6 +13,7 @@
 //! | [`reassembly`] | fragments become datagrams | ip_fragment.c, inet_fragment.c |
 //! | [`forward`] | what a router does to a packet | ip_forward.c |
 //! | [`mroute`] | packets to groups, through a router | ipmr.c |
+//! | [`igmp`] | which groups this host is in, and telling routers | igmp.c |
 //! | [`options`] | what the options of a received packet ask for | ip_options.c |
 
 pub mod output;
@@ -28,6 +29,8 @@ pub mod reassembly;
 pub mod forward;
 
 pub mod mroute;
+
+pub mod igmp;
 
 pub mod options;
 
