@@ -113,11 +113,6 @@ impl Candidate<'_> {
         self.0.bound_dev_if()
     }
 
-    /// See [`Sk::mc_sf_allow`].
-    pub fn mc_sf_allow(&self, daddr: u32, saddr: u32, dif: i32) -> bool {
-        self.0.mc_sf_allow(daddr, saddr, dif)
-    }
-
     /// Whether it shares its port as one of a group (`SO_REUSEPORT`).
     #[inline]
     pub fn reuseport(&self) -> bool {
@@ -577,7 +572,7 @@ impl<P: Protocol> Table<P> {
         hash: u32,
         skip: usize,
         to: &mut [Option<SockRef<P>>],
-        wants: impl Fn(&Candidate<'_>) -> bool,
+        wants: impl Fn(&Sock<P>) -> bool,
     ) -> usize {
         let Some((_, chains)) = self.chains() else {
             return 0;
@@ -587,9 +582,9 @@ impl<P: Protocol> Table<P> {
         let (mut left, mut found) = (skip, 0usize);
         while !is_mark(n) && found < to.len() {
             let c = common_of(n);
-            // SAFETY: The chain's lock is held: everything in it is a socket, and alive by the table's reference.
+            // SAFETY: The chain's lock is held: everything in it is a socket of `P`'s, and alive by the table's reference.
             unsafe {
-                if wants(&Candidate(Sk::from_raw(c.cast()))) {
+                if wants(Sock::<P>::from_raw(c.cast())) {
                     if left != 0 {
                         left -= 1;
                     } else if try_hold(c) {

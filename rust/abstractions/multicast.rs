@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Groups that sockets and devices are in.
+//! Groups that sockets and devices are in by the host's word.
 //!
-//! A socket's memberships are the host's own objects, made by its `ip_setsockopt` and kept in
-//! `struct inet_sock`: so one IGMP speaks for this host, whichever family joined.
+//! In `coexist` a socket's memberships are the host's own objects, made by its `ip_setsockopt` and kept in
+//! `struct inet_sock`: so one IGMP speaks for this host, whichever family joined. In `replace` they are RustNet's, and a
+//! device only learns which frames to take.
 //!
 //! C header: [`include/linux/igmp.h`](srctree/include/linux/igmp.h)
 
 use super::{
-    netdevice::NetDevice,
+    netdevice::{
+        NetDevice,
+        ETH_ALEN, //
+    },
     netns::Net,
     rcu,
     rtnl::Rtnl,
@@ -18,6 +22,10 @@ use super::{
     sock::Sk, //
 };
 use crate::bindings;
+use kernel::error::{
+    to_result,
+    Result, //
+};
 
 impl Sk {
     /// Leaves every group, before the socket goes. Process context, without the socket's lock; sleeps.
@@ -46,16 +54,16 @@ impl Sk {
 
     /// The socket's filter of who may send to `group`, in host order, by the device `ifindex`: whether it names those
     /// that may (`MCAST_INCLUDE`, else those that may not), and how many; `each` is told of them, in host order. `None`
-    /// if the socket is not in the group. Process context; sleeps.
+    /// if the host does not have it in the group.
     ///
     /// Mirrors [`ip_mc_gsfget`](srctree/net/ipv4/igmp.c)
-    pub fn source_filter(
+    pub(crate) fn source_filter(
         &self,
         group: u32,
         ifindex: i32,
         mut each: impl FnMut(u32),
+        _rtnl: &Rtnl,
     ) -> Option<(u32, usize)> {
-        let _rtnl = Rtnl::lock();
         // SAFETY: Under the RTNL nobody changes the list.
         unsafe {
             let mut found = None;
@@ -111,8 +119,65 @@ impl Sk {
     }
 }
 
+/// What the administrator says of IGMP on a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IgmpConf {
+    /// `net.ipv4.conf.DEV.force_igmp_version`, or that of `all`; 0 for what routers speak.
+    pub(crate) force_version: i32,
+    /// `net.ipv4.conf.DEV.igmpv2_unsolicited_report_interval`, in milliseconds.
+    pub(crate) v2_interval: i32,
+    /// `net.ipv4.conf.DEV.igmpv3_unsolicited_report_interval`, in milliseconds.
+    pub(crate) v3_interval: i32,
+}
+
 impl NetDevice {
-    /// Whether this host is in the group `group`, in host order, on this device. Under RCU.
+    /// What the administrator says of IGMP. Under RCU.
+    ///
+    /// Mirrors [`IGMP_V1_SEEN`, `unsolicited_report_interval`](srctree/net/ipv4/igmp.c)
+    pub(crate) fn igmp_conf(&self) -> IgmpConf {
+        let own = |which| self.devconf(which).0;
+        let (force, all) = self.devconf(bindings::IPV4_DEVCONF_FORCE_IGMP_VERSION);
+        IgmpConf {
+            force_version: if all != 0 { all } else { force },
+            v2_interval: own(bindings::IPV4_DEVCONF_IGMPV2_UNSOLICITED_REPORT_INTERVAL),
+            v3_interval: own(bindings::IPV4_DEVCONF_IGMPV3_UNSOLICITED_REPORT_INTERVAL),
+        }
+    }
+
+    /// Has the device take frames to a group address, or takes one such wish back: wishes are counted. Process context.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    ///
+    /// Mirrors [`ip_mc_filter_add`, `ip_mc_filter_del`](srctree/net/ipv4/igmp.c)
+    pub(crate) fn want_group(&self, ha: [u8; ETH_ALEN], on: bool, _rtnl: &Rtnl) -> Result {
+        // SAFETY: Alive by the type invariant; the address has the length that the caller's devices have, Ethernet's.
+        to_result(unsafe {
+            match on {
+                true => bindings::dev_mc_add(self.as_ptr(), ha.as_ptr()),
+                false => bindings::dev_mc_del(self.as_ptr(), ha.as_ptr()),
+            }
+        })
+    }
+
+    /// Has the host be in a group for our sake, with packets of all sources, or takes one such wish back: wishes are
+    /// counted.
+    ///
+    /// Mirrors [`ip_mc_inc_group`, `ip_mc_dec_group`](srctree/net/ipv4/igmp.c)
+    pub(crate) fn host_group(&self, group: u32, on: bool, _rtnl: &Rtnl) {
+        // SAFETY: Alive by the type invariant; the RTNL, under which the structure is made and destroyed, is held.
+        unsafe {
+            let in_dev = (&raw const (*self.as_ptr()).ip_ptr).read_volatile();
+            match on {
+                _ if in_dev.is_null() => (),
+                true => bindings::ip_mc_inc_group(in_dev, group.to_be()),
+                false => bindings::__ip_mc_dec_group(in_dev, group.to_be(), bindings::GFP_KERNEL),
+            }
+        }
+    }
+
+    /// Whether the host has this host in the group `group`, in host order, on this device. Under RCU.
     ///
     /// Mirrors [`ip_check_mc_rcu`](srctree/net/ipv4/igmp.c)
     pub(crate) fn has_group(&self, group: u32) -> bool {

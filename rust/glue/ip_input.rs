@@ -7,6 +7,7 @@
 use super::demux;
 use super::forward;
 use super::frag;
+use super::igmp;
 use super::mroute;
 use super::net::{
     Mode,
@@ -295,8 +296,7 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
                 None => demux::no_socket(state, &key, &header, skb),
             }
         }
-        // The host has it, too, and answers.
-        Protocol::IGMP => skb.consume(),
+        Protocol::IGMP => igmp::rcv(state, ifindex, skb),
         _ if heard => skb.consume(),
         _ => {
             state.counts.event(Counter::IpInUnknownProtos);

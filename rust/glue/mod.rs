@@ -10,6 +10,7 @@
 //! | [`net`] | what a namespace has of RustNet |
 //! | [`rx`] | which received frames are ours, and taking them |
 //! | [`forward`] | packets for somebody else |
+//! | [`igmp`] | the groups that sockets are in, and telling routers |
 //! | [`mroute`] | packets to groups, sent on as a daemon says |
 //! | [`ip_input`] | IPv4 and ICMP of packets that are ours |
 //! | [`demux`] | whose packet is it |
@@ -19,7 +20,7 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
-//! | [`raw`], [`ping`], [`datagram`], [`cork`], [`mcast_filter`] | raw and ping sockets, and what they share with UDP's |
+//! | [`raw`], [`ping`], [`datagram`], [`cork`] | raw and ping sockets, and what they share with UDP's |
 //! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
@@ -31,10 +32,10 @@ pub(crate) mod fib;
 pub(crate) mod filter;
 pub(crate) mod forward;
 pub(crate) mod frag;
+pub(crate) mod igmp;
 pub(crate) mod inet_sock;
 pub(crate) mod inetsw;
 pub(crate) mod ip_input;
-pub(crate) mod mcast_filter;
 pub(crate) mod mib;
 pub(crate) mod mroute;
 pub(crate) mod neigh;

@@ -9,6 +9,7 @@
 use super::{
     datagram,
     forward,
+    igmp,
     ip_input::count_mcast,
     net::State,
     raw::Raw,
@@ -184,7 +185,7 @@ impl Slot {
 /// [`ip_route_input_rcu`](srctree/net/ipv4/route.c)
 pub(super) fn input(state: &State, ifindex: u32, header: &Header, skb: Skb) -> Option<Skb> {
     let group = header.daddr;
-    let ours = NetDevice::with(state.net, ifindex, |dev| dev.has_group(group.to_u32()));
+    let ours = NetDevice::with(state.net, ifindex, |dev| igmp::has_group(state, dev, group));
     let ours = ours.unwrap_or(false);
     let for_us = |skb| match ours {
         true => Some(skb),

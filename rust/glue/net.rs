@@ -7,6 +7,7 @@
 use super::drop::Counts;
 use super::fib;
 use super::frag;
+use super::igmp;
 use super::mroute;
 use super::neigh;
 use super::proc;
@@ -114,6 +115,8 @@ pub(crate) struct State {
     pub(super) hops: Hops,
     /// Neighbours.
     pub(super) neigh: neigh::Table,
+    /// The groups of its sockets, in [`Mode::Replace`].
+    pub(super) igmp: igmp::Table,
     /// The multicast router, in [`Mode::Replace`].
     pub(super) mroute: mroute::Slot,
     /// Fragments, in [`Mode::Replace`].
@@ -164,6 +167,7 @@ impl PerNet for State {
             exceptions: Exceptions::new(random_u32()),
             hops: Hops::new(),
             neigh: neigh::Table::try_new(random_u32())?,
+            igmp: igmp::Table::new(),
             mroute: mroute::Slot::new(),
             frags: frag::Table::new(net)?,
             idents: Idents::try_new(8, random_key())?,
@@ -193,6 +197,7 @@ impl PerNet for State {
         *self.silence.lock() = None;
         *self.claims.lock() = None;
         mroute::stop(self);
+        self.igmp.clear();
         neigh::flush(self, 0);
         self.hops.clear();
         super::tcp_timewait::purge(Some(self.net));
@@ -249,6 +254,7 @@ impl State {
                 }
             }
         }
+        igmp::set_mode(self, mode);
         self.fib.bump();
         Ok(())
     }
@@ -437,14 +443,19 @@ impl Listener for Devices {
         match event {
             Event::Unregister => {
                 mroute::device_gone(state, dev.ifindex(), rtnl);
+                igmp::device_gone(state, dev.ifindex());
                 neigh::flush(state, dev.ifindex());
                 state.hops.flush(dev.ifindex());
             }
-            Event::Down => neigh::flush(state, dev.ifindex()),
+            Event::Up => igmp::device_up(state, dev, rtnl),
+            Event::Down => {
+                igmp::device_down(state, dev.ifindex(), rtnl);
+                neigh::flush(state, dev.ifindex());
+            }
             Event::Mtu(old) => state
                 .exceptions
                 .sync_mtu(dev.ifindex() as i32, dev.mtu(), old),
-            Event::Register | Event::Up | Event::Change => (),
+            Event::Register | Event::Change => (),
         }
         state.fib.bump();
     }

@@ -8,6 +8,7 @@
 
 use super::{
     datagram,
+    igmp,
     inet_sock::{
         self,
         error,
@@ -123,7 +124,8 @@ impl Protocol for Ping {
     const TYPE: u16 = bindings::sock_type_SOCK_DGRAM as u16;
     const PROTOCOL: u16 = bindings::IPPROTO_ICMP as u16;
 
-    type Shared = ();
+    /// Groups that it has joined in `replace`.
+    type Shared = igmp::Groups;
     type Private = Private;
     type HalfOpen = Never;
     type TimeWait = Never;
@@ -286,11 +288,17 @@ fn complete(skb: &mut Skb, ident: u16) -> Result {
     }
 }
 
+impl igmp::Member for Ping {
+    fn groups(shared: &igmp::Groups) -> &igmp::Groups {
+        shared
+    }
+}
+
 impl SocketOps for Ping {
     /// Mirrors [`ping_close`](srctree/net/ipv4/ping.c)
     fn release(so: SockRef<Self>) {
         {
-            so.leave_groups();
+            igmp::drop_socket(&so);
             let mut lock = UserLock::new(&so);
             datagram::unhash(&so);
             inet_sock::put_port(&mut lock);

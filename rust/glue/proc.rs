@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/proc/net/rustnet`: what RustNet counts and what it knows of the host's routes.
 
+use super::igmp;
 use super::mib::{
     self,
     Place, //
@@ -45,6 +46,7 @@ pub(crate) fn register(state: &'static State) -> Result<Registration> {
     dir.add::<Route>(c"route")?;
     dir.add::<Neighbours>(c"arp")?;
     proc_net::register(&dir)?;
+    igmp::proc::register(&dir)?;
     mroute::proc::register(&dir)?;
     Ok(Registration { _dir: dir })
 }

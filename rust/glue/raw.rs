@@ -9,6 +9,7 @@
 use super::{
     cork::Gathered,
     datagram,
+    igmp,
     inet_sock::{
         self,
         error, //
@@ -25,10 +26,7 @@ use super::{
 };
 use crate::{
     abstractions::{
-        ehash::{
-            Candidate,
-            Table, //
-        },
+        ehash::Table,
         iov::{
             OptIn,
             OptOut, //
@@ -124,6 +122,8 @@ pub(crate) struct Shared {
     filter: AtomicU32,
     /// Whether there is a [`Cork`].
     pending: AtomicBool,
+    /// Groups that it has joined in `replace`.
+    groups: igmp::Groups,
 }
 
 /// Where a message goes, and as what.
@@ -195,13 +195,13 @@ pub(super) fn deliver(state: &State, header: &Header, skb: &Skb, ifindex: u32) -
     let protocol = u16::from(header.protocol.0);
     let hash = inet_sock::bound_hash(state.net, protocol);
     let (saddr, daddr) = (header.saddr.to_u32(), header.daddr.to_u32());
-    let wants = |sk: &Candidate<'_>| {
+    let wants = |sk: &Sock<Raw>| {
         sk.net_ptr() == state.net.as_ptr()
             && sk.num() == protocol
             && (sk.daddr() == 0 || sk.daddr() == saddr)
             && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == daddr)
             && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == ifindex as i32)
-            && sk.mc_sf_allow(daddr, saddr, ifindex as i32)
+            && igmp::sf_allow(sk, header.daddr, header.saddr, ifindex)
     };
     let mut heard = 0usize;
     loop {
@@ -274,7 +274,7 @@ fn sender<'a>(
     protocol: u16,
     id: &FourTuple,
     ifindex: u32,
-) -> impl Fn(&Candidate<'_>) -> bool + 'a {
+) -> impl Fn(&Sock<Raw>) -> bool + 'a {
     let (saddr, daddr) = (id.saddr.to_u32(), id.daddr.to_u32());
     move |sk| {
         sk.net_ptr() == state.net.as_ptr()
@@ -464,10 +464,16 @@ fn gather(
     Ok(len)
 }
 
+impl igmp::Member for Raw {
+    fn groups(shared: &Shared) -> &igmp::Groups {
+        &shared.groups
+    }
+}
+
 impl SocketOps for Raw {
     fn release(so: SockRef<Self>) {
         mroute::ctl::release(&so);
-        so.leave_groups();
+        igmp::drop_socket(&so);
         datagram::unhash(&so);
         let waiting = UserLock::new(&so).private().take();
         drop(waiting);

@@ -91,9 +91,8 @@ impl Hook for Ingress {
     }
 }
 
-/// Whether a packet, whose data begin with the IP header, speaks of the members of groups. Memberships are the host's own
-/// objects, whichever family joined, so it is the host that answers for them in `replace`, too; RustNet's raw sockets
-/// get their copy by [`Ipv4`].
+/// Whether a packet, whose data begin with the IP header, speaks of the members of groups. What sockets of `AF_INET` have
+/// joined is the host's own in `replace`, too, and the host answers for it; RustNet gets its copy by [`Ipv4`].
 #[inline]
 fn is_igmp(skb: &SkBuff) -> bool {
     skb.linear().get(9) == Some(&Protocol::IGMP.0)

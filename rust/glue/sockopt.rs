@@ -6,7 +6,7 @@
 //!
 //! Mirrors [`ip_sockglue.c`](srctree/net/ipv4/ip_sockglue.c)
 
-use super::mcast_filter;
+use super::igmp;
 use crate::{
     abstractions::{
         iov::{
@@ -102,17 +102,19 @@ pub(super) fn set_ip(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
 /// # Errors
 ///
 /// As [`set_ip`].
-pub(super) fn set_ip_datagram(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
+pub(super) fn set_ip_datagram<P: igmp::Member>(
+    so: &Sock<P>,
+    name: c_int,
+    val: &OptIn<'_>,
+) -> Result {
     match name as u32 {
-        // Memberships stand in `struct inet_sock`, too: the host's IGMP holds them for us, and is the only one that
-        // speaks for this host.
         bindings::IP_RECVERR_RFC4884
         | bindings::IP_RECVORIGDSTADDR
         | bindings::IP_UNICAST_IF
         | bindings::IP_MULTICAST_IF
         | bindings::IP_MULTICAST_LOOP
-        | bindings::IP_MULTICAST_ALL
-        | bindings::IP_ADD_MEMBERSHIP
+        | bindings::IP_MULTICAST_ALL => so.ip_setsockopt(name, val),
+        bindings::IP_ADD_MEMBERSHIP
         | bindings::IP_DROP_MEMBERSHIP
         | bindings::IP_ADD_SOURCE_MEMBERSHIP
         | bindings::IP_DROP_SOURCE_MEMBERSHIP
@@ -125,8 +127,8 @@ pub(super) fn set_ip_datagram(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
         | bindings::MCAST_LEAVE_SOURCE_GROUP
         | bindings::MCAST_BLOCK_SOURCE
         | bindings::MCAST_UNBLOCK_SOURCE
-        | bindings::MCAST_MSFILTER => sk.ip_setsockopt(name, val),
-        _ => set_ip(sk, name, val),
+        | bindings::MCAST_MSFILTER => igmp::options::set(so, name, val),
+        _ => set_ip(so, name, val),
     }
 }
 
@@ -135,8 +137,8 @@ pub(super) fn set_ip_datagram(sk: &Sk, name: c_int, val: &OptIn<'_>) -> Result {
 /// # Errors
 ///
 /// As [`get_ip`].
-pub(super) fn get_ip_datagram(
-    sk: &Sk,
+pub(super) fn get_ip_datagram<P: igmp::Member>(
+    sk: &Sock<P>,
     name: c_int,
     out: &mut OptOut<'_>,
     mtu: impl FnOnce() -> Option<u32>,
@@ -147,8 +149,8 @@ pub(super) fn get_ip_datagram(
         bindings::IP_MULTICAST_LOOP => bindings::INET_FLAGS_MC_LOOP,
         bindings::IP_MULTICAST_ALL => bindings::INET_FLAGS_MC_ALL,
         bindings::IP_UNICAST_IF => return put(out, (sk.uc_index() as u32).to_be() as c_int),
-        bindings::IP_MSFILTER => return mcast_filter::msfilter(sk, out),
-        bindings::MCAST_MSFILTER => return mcast_filter::group_filter(sk, out),
+        bindings::IP_MSFILTER => return igmp::filter::msfilter(sk, out),
+        bindings::MCAST_MSFILTER => return igmp::filter::group_filter(sk, out),
         // An address, in any length that the user has room for.
         bindings::IP_MULTICAST_IF => {
             let addr = sk.mc_addr().to_be_bytes();

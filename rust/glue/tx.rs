@@ -12,6 +12,7 @@
 //! A hook may give the packet another route, which is then a route of the host: the packet goes on by the
 //! host's own output from there.
 
+use super::igmp;
 use super::neigh;
 use super::net::State;
 use super::route::{
@@ -125,7 +126,7 @@ fn mc_output(state: &State, route: &impl Way, dev: &NetDevice, skb: Skb, own: bo
     // What the loopback device sends comes back by itself.
     let daddr = fields.daddr();
     let wanted =
-        || dev.has_group(daddr.to_u32()) || (own && state.mroute.takes(dev.ifindex(), daddr));
+        || igmp::has_group(state, dev, daddr) || (own && state.mroute.takes(dev.ifindex(), daddr));
     let heard = !group || (skb.mc_loop() && wanted());
     if heard && !dev.is_loopback() {
         skb.loop_back(state.net);

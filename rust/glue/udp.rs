@@ -8,6 +8,7 @@
 
 use super::{
     datagram,
+    igmp,
     inet_sock::{
         self,
         error,
@@ -118,6 +119,8 @@ pub(crate) struct Shared {
     pub(super) gso_size: AtomicU16,
     /// UDP_GRO: datagrams that came as one packet are received as one message.
     pub(super) gro: AtomicBool,
+    /// Groups that it has joined in `replace`.
+    groups: igmp::Groups,
 }
 
 impl Protocol for Udp {
@@ -266,11 +269,17 @@ pub(super) fn route<'r>(
     })
 }
 
+impl igmp::Member for Udp {
+    fn groups(shared: &Shared) -> &igmp::Groups {
+        &shared.groups
+    }
+}
+
 impl SocketOps for Udp {
     /// Mirrors [`udp_lib_close`](srctree/include/net/udp.h)
     fn release(so: SockRef<Self>) {
         {
-            so.leave_groups();
+            igmp::drop_socket(&so);
             let mut lock = UserLock::new(&so);
             udp_send::flush_pending(&mut lock);
             unhash(&so);

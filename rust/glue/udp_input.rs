@@ -6,6 +6,7 @@
 use super::{
     datagram,
     demux,
+    igmp,
     inet_sock,
     ip_input,
     net::State,
@@ -14,10 +15,7 @@ use super::{
 use crate::{
     abstractions::{
         dgram,
-        ehash::{
-            Candidate,
-            Found, //
-        },
+        ehash::Found,
         proto::Protocol as _,
         skbuff::{
             SkBuff,
@@ -140,23 +138,19 @@ pub(super) fn no_socket(state: &State, header: &Header, mut skb: Skb) {
 }
 
 /// Whether an unconnected socket wants what was sent to everybody or to a group.
-fn wants(state: &State, key: &demux::Key, sk: &Candidate<'_>) -> bool {
+fn wants(state: &State, key: &demux::Key, sk: &Sock<Udp>) -> bool {
     sk.net_ptr() == state.net.as_ptr()
         && sk.num() == key.dport
         && (sk.rcv_saddr() == 0 || sk.rcv_saddr() == key.daddr.to_u32())
         && (sk.bound_dev_if() == 0 || sk.bound_dev_if() == key.ifindex as i32)
-        && sk.mc_sf_allow(key.daddr.to_u32(), key.saddr.to_u32(), key.ifindex as i32)
+        && igmp::sf_allow(sk, key.daddr, key.saddr, key.ifindex)
 }
 
 /// The socket that is connected to the sender, and whose own address is everybody's or a group's.
 fn connected(state: &State, key: &demux::Key) -> Option<SockRef<Udp>> {
     let name = inet_sock::name(state.net, &key.id());
     match Udp::table().lookup(&name, key.ifindex as i32)? {
-        Found::Sock(so)
-            if so.mc_sf_allow(key.daddr.to_u32(), key.saddr.to_u32(), key.ifindex as i32) =>
-        {
-            Some(so)
-        }
+        Found::Sock(so) if igmp::sf_allow(&so, key.daddr, key.saddr, key.ifindex) => Some(so),
         _ => None,
     }
 }

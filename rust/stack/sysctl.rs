@@ -41,6 +41,14 @@ macro_rules! sysctls {
             icmp_ratelimit: ticks = Duration::from_secs(1), sysctl_icmp_ratelimit;
             /// Types of ICMP messages that are limited, as bits.
             icmp_ratemask: u32 = 0x1818, sysctl_icmp_ratemask;
+            /// 0: groups that no router sends on (224.0.0.0/24) are not reported.
+            igmp_link_local_mcast_reports: u8 = 1, sysctl_igmp_llm_reports;
+            /// So many groups a socket may join,
+            igmp_max_memberships: i32 = 20, sysctl_igmp_max_memberships;
+            /// and name so many sources of each.
+            igmp_max_msf: i32 = 10, sysctl_igmp_max_msf;
+            /// Changes are told so often, unless a router says how often.
+            igmp_qrv: i32 = 2, sysctl_igmp_qrv;
             /// The TTL of packets whose socket has none of its own.
             ip_default_ttl: u8 = 64, sysctl_ip_default_ttl;
             /// 0: every packet is asked where it belongs before it is asked for its socket.

@@ -4,25 +4,18 @@
 //! Mirrors [`ip_mc_msfget`, `ip_mc_gsfget`](srctree/net/ipv4/igmp.c)
 
 use super::{
-    net::State,
-    route::{
-        self,
-        Route, //
-    }, //
+    options::Which,
+    Member, //
 };
 use crate::{
     abstractions::{
         iov::OptOut,
-        sock::Sk, //
+        rtnl::Rtnl,
+        sock::Sock, //
     },
     bindings,
-    stack::{
-        ip::route::{
-            Flow,
-            LOOPBACK_IFINDEX, //
-        },
-        wire::ipv4::Addr, //
-    },
+    glue::net::State,
+    stack::wire::ipv4::Addr,
 };
 use kernel::{
     error::{
@@ -40,17 +33,36 @@ const GROUP_FILTER: usize = 144;
 const STORAGE: usize = 128;
 
 /// What of a filter goes to the user: mode, number, and as many of the addresses as he asked for.
-fn filter(sk: &Sk, group: Addr, ifindex: i32, asked: u32) -> Result<(u32, usize, KVec<u32>)> {
+fn filter<P: Member>(
+    so: &Sock<P>,
+    group: Addr,
+    ifindex: i32,
+    asked: u32,
+) -> Result<(u32, usize, KVec<u32>)> {
     if !group.is_multicast() {
         return Err(EINVAL);
     }
+    let rtnl = Rtnl::lock();
+    let groups = P::groups(so.shared());
     let mut sources = KVec::new();
+    if let Some(joined) = groups.find(|j| j.group == group && j.ifindex == ifindex) {
+        let all = joined.filter.sources();
+        for source in all.iter().take(asked as usize) {
+            sources.push(source.to_u32(), GFP_KERNEL)?;
+        }
+        let mode = match joined.filter.excludes() {
+            true => bindings::MCAST_EXCLUDE,
+            false => bindings::MCAST_INCLUDE,
+        };
+        return Ok((mode, all.len(), sources));
+    }
     let mut full = Ok(());
-    let found = sk.source_filter(group.to_u32(), ifindex, |addr| {
+    let each = |addr| {
         if sources.len() < asked as usize && full.is_ok() {
             full = sources.push(addr, GFP_KERNEL);
         }
-    });
+    };
+    let found = so.source_filter(group.to_u32(), ifindex, each, &rtnl);
     full?;
     let (mode, n) = found.ok_or(EADDRNOTAVAIL)?;
     Ok((mode, n, sources))
@@ -72,30 +84,24 @@ fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
 /// # Errors
 ///
 /// EINVAL for no group, EADDRNOTAVAIL for one that was not joined, ENODEV, ENOMEM, EFAULT.
-pub(super) fn msfilter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
+pub(in crate::glue) fn msfilter<P: Member>(so: &Sock<P>, out: &mut OptOut<'_>) -> Result {
     let mut head = [0; MSFILTER];
     out.get_asked(&mut head)?;
     let group = Addr::from_octets(word(&head, 0));
     if !group.is_multicast() {
         return Err(EINVAL);
     }
-    let state = State::of(sk.net()).ok_or(ENODEV)?;
-    let ifindex = match Addr::from_octets(word(&head, 4)) {
-        Addr::ANY => {
-            let flow = Flow {
-                daddr: group,
-                iif: LOOPBACK_IFINDEX,
-                ..Flow::default()
-            };
-            Route::output(state, &flow).map_or(0, |r| r.oif() as i32)
-        }
-        interface => route::device_of(state, interface),
+    let state = State::of(so.net()).ok_or(ENODEV)?;
+    let mut which = Which {
+        group,
+        address: Addr::from_octets(word(&head, 4)),
+        ifindex: 0,
     };
-    if ifindex == 0 {
+    if !which.find_dev(state) {
         return Err(ENODEV);
     }
     let asked = u32::from_ne_bytes(word(&head, 12));
-    let (mode, n, sources) = filter(sk, group, ifindex, asked)?;
+    let (mode, n, sources) = filter(so, group, which.ifindex, asked)?;
     put(&mut head, 8, &mode.to_ne_bytes());
     put(&mut head, 12, &(n as u32).to_ne_bytes());
     let mut answer = KVec::new();
@@ -111,7 +117,7 @@ pub(super) fn msfilter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
 /// # Errors
 ///
 /// As [`msfilter`].
-pub(super) fn group_filter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
+pub(in crate::glue) fn group_filter<P: Member>(so: &Sock<P>, out: &mut OptOut<'_>) -> Result {
     let mut head = [0; GROUP_FILTER];
     out.get_asked(&mut head)?;
     let [f0, f1, ..] = word(&head, 8);
@@ -121,7 +127,7 @@ pub(super) fn group_filter(sk: &Sk, out: &mut OptOut<'_>) -> Result {
     let group = Addr::from_octets(word(&head, 12));
     let ifindex = u32::from_ne_bytes(word(&head, 0)) as i32;
     let asked = u32::from_ne_bytes(word(&head, 140));
-    let (mode, n, sources) = filter(sk, group, ifindex, asked)?;
+    let (mode, n, sources) = filter(so, group, ifindex, asked)?;
     put(&mut head, 136, &mode.to_ne_bytes());
     put(&mut head, 140, &(n as u32).to_ne_bytes());
     let mut answer = KVec::new();
