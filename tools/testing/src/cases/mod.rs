@@ -11,6 +11,7 @@ mod device;
 mod flags;
 mod fragment;
 mod hostile;
+mod igmp;
 mod info;
 mod io_uring;
 mod known;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Case> {
         udp::CASES,
         datagram::CASES,
         fragment::CASES,
+        igmp::CASES,
         load::CASES,
         netem::CASES,
         queue::CASES,
