@@ -80,11 +80,12 @@ pub struct Ctx<'a> {
 }
 
 impl Ctx<'_> {
-    /// A random time of less than `most` from now on.
+    /// A random time of less than `most` from now on: one of 64, so that the timer is not due more often than that for one
+    /// question, however many groups have an answer to give.
     fn within(&mut self, most: Duration) -> Instant {
-        // Below 2^96: fits.
-        let product = u128::from((self.random)()).wrapping_mul(most.as_nanos().into());
-        self.now.plus(Duration::from_nanos((product >> 32) as u64))
+        let slot = u64::from((self.random)() >> 26);
+        let nanos = (most.as_nanos() / 64).saturating_mul(slot);
+        self.now.plus(Duration::from_nanos(nanos))
     }
 
     /// Whether anybody is told of a group.

@@ -298,6 +298,38 @@ fn query__an_old_router_gets_old_reports() {
 }
 
 #[test]
+fn query__however_many_groups_answer_the_timer_is_not_due_for_each() {
+    let mut b = Bench::new();
+    b.settings.force = Some(Version::V2);
+    for n in 0..3000 {
+        let group = Addr::from_u32(0xef00_0000 + n);
+        b.change(group, None, Some(&exclude(&[])));
+    }
+    b.run(LONG);
+    let mut random = 1u32;
+    let mut ctx = Ctx {
+        now: b.now,
+        settings: &b.settings,
+        random: &mut || {
+            random = random.wrapping_mul(0x9e37_79b1).wrapping_add(12_345);
+            random
+        },
+    };
+    let mut m = [0x11, 100, 0, 0, 0, 0, 0, 0];
+    m[2..4].copy_from_slice(&(!0x1164u16).to_be_bytes());
+    let message = Message::parse(&m).unwrap();
+    let mut next = b.interface.heard(&message, &mut ctx);
+    let (mut fired, mut sent) = (0, 0);
+    while let Some(at) = next {
+        ctx.now = ctx.now.max(at);
+        let (queue, then) = b.interface.expire(1400, &mut ctx);
+        (fired, sent, next) = (fired + 1, sent + queue.len(), then);
+    }
+    assert_eq!(sent, 3000);
+    assert!(fired <= 65, "{fired}");
+}
+
+#[test]
 fn settings__a_version_may_be_forced_and_groups_of_the_link_be_silent() {
     let mut b = Bench::new();
     b.settings.force = Some(Version::V2);
