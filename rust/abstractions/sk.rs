@@ -172,6 +172,23 @@ impl Sk {
         write!(self, inet_sport, port.to_be());
     }
 
+    /// The socket has no local port any more, though getsockname(2) shows the one that it had.
+    ///
+    /// Mirrors [`__inet_put_port`](srctree/net/ipv4/inet_hashtables.c)
+    pub fn forget_num(&self) {
+        write!(
+            self,
+            sk.__sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num,
+            0
+        );
+    }
+
+    /// The local port that getsockname(2) shows, in host order.
+    #[inline]
+    pub fn sport(&self) -> u16 {
+        u16::from_be(read!(self, inet_sport))
+    }
+
     /// The peer's port in host order; 0 for none.
     #[inline]
     pub fn dport(&self) -> u16 {

@@ -239,7 +239,7 @@ pub(super) fn put_port<P: Inet>(l: &mut Locked<'_, P>) {
     if let (Some(b), Some(ports)) = (binding, P::ports()) {
         ports.release(b);
     }
-    l.set_num(0);
+    l.forget_num();
 }
 
 /// bind(2), up to taking the port, which `take` does.

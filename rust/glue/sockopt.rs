@@ -47,7 +47,7 @@ pub(super) fn getname<P: Protocol>(so: &Sock<P>, end: End) -> Result<(u32, u16)>
             0 => so.saddr(),
             a => a,
         };
-        return Ok((addr, so.num()));
+        return Ok((addr, so.sport()));
     }
     let state = u32::from(so.state());
     let unconnected = state == bindings::TCP_CLOSE

@@ -428,7 +428,7 @@ impl Env for TcpEnv<'_> {
                 if let (Some(b), Some(ports)) = (self.binding.take(), Tcp::ports()) {
                     ports.release(b);
                 }
-                sk.set_num(0);
+                sk.forget_num();
             }
         }
     }

@@ -246,6 +246,7 @@ fn disconnect(lock: &mut UserLock<'_, Udp>) {
         hash(so);
     } else {
         inet_sock::put_port(lock);
+        so.set_num(0);
     }
 }
 

@@ -77,11 +77,12 @@ pub const CASES: &[Case] = &[
 ];
 
 fn refused(ctx: &Ctx) -> Result<()> {
-    want_errno(
-        "connect",
-        ctx.tcp()?.connect(ctx.closed_port()?),
-        c::ECONNREFUSED,
-    )
+    let s = ctx.lab.a.tcp(ctx.client)?;
+    want_errno("connect", s.connect(ctx.closed_port()?), c::ECONNREFUSED)?;
+    // The port is given back, but the name still shows it.
+    let port = s.local().sys("name")?.port();
+    check!(port != 0, "no port after a refused connect");
+    Ok(())
 }
 
 fn refused_then_again(ctx: &Ctx) -> Result<()> {
