@@ -268,6 +268,31 @@ impl OptIn<'_> {
         }
         Ok(n)
     }
+
+    /// Reads the first `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when the user gave fewer, EFAULT when they cannot be read.
+    pub fn bytes<const N: usize>(&self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        match self.get_bytes(&mut bytes)? {
+            n if n < N => Err(EINVAL),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Reads a value of exactly `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when the user gave fewer or more, EFAULT when they cannot be read.
+    pub fn exactly<const N: usize>(&self) -> Result<[u8; N]> {
+        match self.len == N {
+            true => self.bytes(),
+            false => Err(EINVAL),
+        }
+    }
 }
 
 /// Where getsockopt's value goes.

@@ -4,7 +4,15 @@
 //! Mirrors [`ip_mc_msfget`, `ip_mc_gsfget`](srctree/net/ipv4/igmp.c)
 
 use super::{
-    options::Which,
+    options::{
+        addr,
+        number,
+        storage,
+        Which,
+        GROUP_FILTER,
+        MSFILTER,
+        STORAGE, //
+    },
     Member, //
 };
 use crate::{
@@ -24,13 +32,6 @@ use kernel::{
     },
     prelude::*, //
 };
-
-/// `struct ip_msfilter` without its addresses: group, interface, mode, number.
-const MSFILTER: usize = 16;
-/// `struct group_filter` without its addresses: interface, group, mode, number.
-const GROUP_FILTER: usize = 144;
-/// `struct sockaddr_storage`.
-const STORAGE: usize = 128;
 
 /// What of a filter goes to the user: mode, number, and as many of the addresses as he asked for.
 fn filter<P: Member>(
@@ -68,11 +69,6 @@ fn filter<P: Member>(
     Ok((mode, n, sources))
 }
 
-fn word(bytes: &[u8], at: usize) -> [u8; 4] {
-    let found = bytes.get(at..).and_then(|b| b.first_chunk::<4>());
-    found.copied().unwrap_or_default()
-}
-
 fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     if let Some(to) = bytes.get_mut(at..at.saturating_add(part.len())) {
         to.copy_from_slice(part);
@@ -87,20 +83,20 @@ fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
 pub(in crate::glue) fn msfilter<P: Member>(so: &Sock<P>, out: &mut OptOut<'_>) -> Result {
     let mut head = [0; MSFILTER];
     out.get_asked(&mut head)?;
-    let group = Addr::from_octets(word(&head, 0));
+    let group = addr(&head, 0);
     if !group.is_multicast() {
         return Err(EINVAL);
     }
     let state = State::of(so.net()).ok_or(ENODEV)?;
     let mut which = Which {
         group,
-        address: Addr::from_octets(word(&head, 4)),
+        address: addr(&head, 4),
         ifindex: 0,
     };
     if !which.find_dev(state) {
         return Err(ENODEV);
     }
-    let asked = u32::from_ne_bytes(word(&head, 12));
+    let asked = number(&head, 12);
     let (mode, n, sources) = filter(so, group, which.ifindex, asked)?;
     put(&mut head, 8, &mode.to_ne_bytes());
     put(&mut head, 12, &(n as u32).to_ne_bytes());
@@ -120,13 +116,9 @@ pub(in crate::glue) fn msfilter<P: Member>(so: &Sock<P>, out: &mut OptOut<'_>) -
 pub(in crate::glue) fn group_filter<P: Member>(so: &Sock<P>, out: &mut OptOut<'_>) -> Result {
     let mut head = [0; GROUP_FILTER];
     out.get_asked(&mut head)?;
-    let [f0, f1, ..] = word(&head, 8);
-    if u32::from(u16::from_ne_bytes([f0, f1])) != bindings::AF_INET {
-        return Err(EINVAL);
-    }
-    let group = Addr::from_octets(word(&head, 12));
-    let ifindex = u32::from_ne_bytes(word(&head, 0)) as i32;
-    let asked = u32::from_ne_bytes(word(&head, 140));
+    let group = storage(&head, 8).ok_or(EINVAL)?;
+    let ifindex = number(&head, 0) as i32;
+    let asked = number(&head, 140);
     let (mode, n, sources) = filter(so, group, ifindex, asked)?;
     put(&mut head, 136, &mode.to_ne_bytes());
     put(&mut head, 140, &(n as u32).to_ne_bytes());

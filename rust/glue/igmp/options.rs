@@ -52,15 +52,15 @@ use kernel::{
 };
 
 /// `struct sockaddr_storage`.
-const STORAGE: usize = 128;
+pub(super) const STORAGE: usize = 128;
 /// `struct group_req`: the device's number, the group.
 const GROUP_REQ: usize = 8 + STORAGE;
 /// `struct group_source_req`: the same, and the source.
 const GROUP_SOURCE_REQ: usize = GROUP_REQ + STORAGE;
 /// `struct ip_msfilter` without its addresses: group, interface, mode, number.
-const MSFILTER: usize = 16;
+pub(super) const MSFILTER: usize = 16;
 /// `struct group_filter` without its addresses: device, group, mode, number.
-const GROUP_FILTER: usize = GROUP_REQ + 8;
+pub(super) const GROUP_FILTER: usize = GROUP_REQ + 8;
 
 /// Which group on which device: the number counts, else the address, else the way to the group.
 #[derive(Clone, Copy, Debug)]
@@ -108,56 +108,33 @@ enum Op {
     Filter(Filter),
 }
 
-/// An array of so many bytes, which the user must have given at least.
-fn bytes<const N: usize>(val: &OptIn<'_>) -> Result<[u8; N]> {
-    let mut all = [0; N];
-    match val.get_bytes(&mut all)? {
-        n if n < N => Err(EINVAL),
-        _ => Ok(all),
-    }
-}
-
-/// The same where he must not have given more.
-fn exactly<const N: usize>(val: &OptIn<'_>) -> Result<[u8; N]> {
-    match val.len() == N {
-        true => bytes(val),
-        false => Err(EINVAL),
-    }
-}
-
 fn word(bytes: &[u8], at: usize) -> [u8; 4] {
     let found = bytes.get(at..).and_then(|b| b.first_chunk());
     found.copied().unwrap_or_default()
 }
 
-fn addr(bytes: &[u8], at: usize) -> Addr {
+pub(super) fn addr(bytes: &[u8], at: usize) -> Addr {
     Addr::from_octets(word(bytes, at))
 }
 
-fn number(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(word(bytes, at))
 }
 
 /// The address of a `struct sockaddr_storage`; `None` if it is none of IPv4.
-fn storage(bytes: &[u8], at: usize) -> Option<Addr> {
+pub(super) fn storage(bytes: &[u8], at: usize) -> Option<Addr> {
     let [f0, f1, ..] = word(bytes, at);
     let family = u32::from(u16::from_ne_bytes([f0, f1]));
     (family == bindings::AF_INET).then(|| addr(bytes, at.saturating_add(4)))
 }
 
-/// What a filter names: `head` bytes in front, of which the number is the last word, and each `size` bytes, read by `read`.
+/// The `n` sources that a filter names behind `head` bytes, each of `size` bytes, read by `read`.
 fn list(
     val: &OptIn<'_>,
-    most: i32,
+    (n, most): (u32, i32),
     (head, size): (usize, usize),
     read: impl Fn(&[u8], usize) -> Option<Addr>,
 ) -> Result<KVec<Addr>> {
-    let mut front = [0; GROUP_FILTER];
-    let front = front.get_mut(..head).ok_or(EINVAL)?;
-    if val.get_bytes(front)? < head {
-        return Err(EINVAL);
-    }
-    let n = number(front, head.saturating_sub(4));
     if n > most.max(0) as u32 {
         return Err(ENOBUFS);
     }
@@ -184,6 +161,28 @@ fn filter(mode: u32, sources: &[Addr]) -> Result<Filter> {
     Ok(Filter::new(excludes, sources)?)
 }
 
+/// What an option wants of one source, in the words of either kind of option.
+fn source_op(name: u32, source: Addr) -> Op {
+    let block = matches!(
+        name,
+        bindings::IP_BLOCK_SOURCE | bindings::MCAST_BLOCK_SOURCE
+    );
+    let unblock = matches!(
+        name,
+        bindings::IP_UNBLOCK_SOURCE | bindings::MCAST_UNBLOCK_SOURCE
+    );
+    let join = matches!(
+        name,
+        bindings::IP_ADD_SOURCE_MEMBERSHIP | bindings::MCAST_JOIN_SOURCE_GROUP
+    );
+    Op::Source {
+        add: block || join,
+        excludes: block || unblock,
+        join,
+        source,
+    }
+}
+
 /// Reads what the user wants.
 ///
 /// Mirrors [`do_ip_setsockopt`](srctree/net/ipv4/ip_sockglue.c)
@@ -200,8 +199,8 @@ fn parse(name: u32, val: &OptIn<'_>, max_msf: i32) -> Result<(Which, Op)> {
             let short = m.first_chunk_mut::<8>().ok_or(EINVAL)?;
             match val.len() {
                 0..8 => return Err(EINVAL),
-                8..12 => *short = bytes(val)?,
-                _ => m = bytes(val)?,
+                8..12 => *short = val.bytes()?,
+                _ => m = val.bytes()?,
             }
             let op = match name {
                 bindings::IP_ADD_MEMBERSHIP => Op::Join,
@@ -210,7 +209,7 @@ fn parse(name: u32, val: &OptIn<'_>, max_msf: i32) -> Result<(Which, Op)> {
             (which(addr(&m, 0), addr(&m, 4), number(&m, 8) as i32), op)
         }
         bindings::MCAST_JOIN_GROUP | bindings::MCAST_LEAVE_GROUP => {
-            let m: [u8; GROUP_REQ] = bytes(val)?;
+            let m: [u8; GROUP_REQ] = val.bytes()?;
             let group = storage(&m, 8).ok_or(EINVAL)?;
             let op = match name {
                 bindings::MCAST_JOIN_GROUP => Op::Join,
@@ -222,52 +221,31 @@ fn parse(name: u32, val: &OptIn<'_>, max_msf: i32) -> Result<(Which, Op)> {
         | bindings::IP_UNBLOCK_SOURCE
         | bindings::IP_ADD_SOURCE_MEMBERSHIP
         | bindings::IP_DROP_SOURCE_MEMBERSHIP => {
-            let m: [u8; 12] = exactly(val)?;
-            let op = Op::Source {
-                add: matches!(
-                    name,
-                    bindings::IP_BLOCK_SOURCE | bindings::IP_ADD_SOURCE_MEMBERSHIP
-                ),
-                excludes: matches!(
-                    name,
-                    bindings::IP_BLOCK_SOURCE | bindings::IP_UNBLOCK_SOURCE
-                ),
-                join: name == bindings::IP_ADD_SOURCE_MEMBERSHIP,
-                source: addr(&m, 8),
-            };
+            let m: [u8; 12] = val.exactly()?;
+            let op = source_op(name, addr(&m, 8));
             (which(addr(&m, 0), addr(&m, 4), 0), op)
         }
         bindings::MCAST_BLOCK_SOURCE
         | bindings::MCAST_UNBLOCK_SOURCE
         | bindings::MCAST_JOIN_SOURCE_GROUP
         | bindings::MCAST_LEAVE_SOURCE_GROUP => {
-            let m: [u8; GROUP_SOURCE_REQ] = exactly(val)?;
+            let m: [u8; GROUP_SOURCE_REQ] = val.exactly()?;
             let group = storage(&m, 8).ok_or(EADDRNOTAVAIL)?;
             let source = storage(&m, GROUP_REQ).ok_or(EADDRNOTAVAIL)?;
-            let op = Op::Source {
-                add: matches!(
-                    name,
-                    bindings::MCAST_BLOCK_SOURCE | bindings::MCAST_JOIN_SOURCE_GROUP
-                ),
-                excludes: matches!(
-                    name,
-                    bindings::MCAST_BLOCK_SOURCE | bindings::MCAST_UNBLOCK_SOURCE
-                ),
-                join: name == bindings::MCAST_JOIN_SOURCE_GROUP,
-                source,
-            };
+            let op = source_op(name, source);
             (which(group, Addr::ANY, number(&m, 0) as i32), op)
         }
         bindings::IP_MSFILTER => {
-            let m: [u8; MSFILTER] = bytes(val)?;
-            let shape = (MSFILTER, 4);
-            let sources = list(val, max_msf, shape, |b, at| Some(addr(b, at)))?;
+            let m: [u8; MSFILTER] = val.bytes()?;
+            let (most, shape) = ((number(&m, 12), max_msf), (MSFILTER, 4));
+            let sources = list(val, most, shape, |b, at| Some(addr(b, at)))?;
             let op = Op::Filter(filter(number(&m, 8), &sources)?);
             (which(addr(&m, 0), addr(&m, 4), 0), op)
         }
         bindings::MCAST_MSFILTER => {
-            let m: [u8; GROUP_FILTER] = bytes(val)?;
-            let sources = list(val, max_msf, (GROUP_FILTER, STORAGE), storage)?;
+            let m: [u8; GROUP_FILTER] = val.bytes()?;
+            let (most, shape) = ((number(&m, 140), max_msf), (GROUP_FILTER, STORAGE));
+            let sources = list(val, most, shape, storage)?;
             let group = storage(&m, 8).ok_or(EADDRNOTAVAIL)?;
             let op = Op::Filter(filter(number(&m, GROUP_REQ), &sources)?);
             (which(group, Addr::ANY, number(&m, 0) as i32), op)

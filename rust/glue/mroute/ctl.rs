@@ -73,16 +73,6 @@ fn is_igmp(so: &Sock<Raw>) -> bool {
     u32::from(so.num()) == bindings::IPPROTO_IGMP
 }
 
-/// A value of exactly `N` bytes.
-fn exactly<const N: usize>(val: &OptIn<'_>) -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    if val.len() != N {
-        return Err(EINVAL);
-    }
-    val.get_bytes(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// setsockopt(2) of one of these options. Without the socket's lock; sleeps.
 ///
 /// # Errors
@@ -117,23 +107,23 @@ pub(in crate::glue) fn setsockopt(so: &Sock<Raw>, name: c_int, val: &OptIn<'_>) 
             _ => Err(EACCES),
         },
         bindings::MRT_ADD_VIF => {
-            let v = Vifctl::parse(&exactly(val)?);
+            let v = Vifctl::parse(&val.exactly()?);
             vif_add(state, &v, !daemon, &rtnl)
         }
         bindings::MRT_DEL_VIF => {
-            let n = vif_number(Vifctl::parse(&exactly(val)?).vifi)?;
+            let n = vif_number(Vifctl::parse(&val.exactly()?).vifi)?;
             match router {
                 Some(r) if r.vif_delete(n, &rtnl) => Ok(()),
                 _ => Err(EADDRNOTAVAIL),
             }
         }
         bindings::MRT_ADD_MFC | bindings::MRT_ADD_MFC_PROXY => {
-            let m = Mfcctl::parse(&exactly(val)?);
+            let m = Mfcctl::parse(&val.exactly()?);
             let by_parent = name as u32 == bindings::MRT_ADD_MFC_PROXY;
             mfc_add(state, &m, by_parent, !daemon, &rtnl)
         }
         bindings::MRT_DEL_MFC | bindings::MRT_DEL_MFC_PROXY => {
-            let m = Mfcctl::parse(&exactly(val)?);
+            let m = Mfcctl::parse(&val.exactly()?);
             let by_parent = name as u32 == bindings::MRT_DEL_MFC_PROXY;
             match router {
                 Some(r) if r.mfc.remove(&m, by_parent) => Ok(()),
@@ -141,14 +131,14 @@ pub(in crate::glue) fn setsockopt(so: &Sock<Raw>, name: c_int, val: &OptIn<'_>) 
             }
         }
         bindings::MRT_FLUSH => {
-            let what = u32::from_ne_bytes(exactly(val)?);
+            let what = u32::from_ne_bytes(val.exactly()?);
             if let Some(router) = router {
                 clean(state, &router, what, &rtnl);
             }
             Ok(())
         }
         bindings::MRT_ASSERT => {
-            let on = i32::from_ne_bytes(exactly(val)?);
+            let on = i32::from_ne_bytes(val.exactly()?);
             let router = state.mroute.get_or_new(state.net, &rtnl)?;
             router.assert.store(on, Ordering::Relaxed);
             Ok(())
