@@ -23,6 +23,9 @@ use crate::stack::{
     time::{Duration, Instant}, //
 };
 
+/// The flags of a FIN without data.
+const FIN_ACK: Flags = Flags::FIN.and(Flags::ACK);
+
 /// A buffer for a segment without payload.
 fn alloc_control(seq: SeqNum, flags: Flags) -> Option<Skb> {
     let mut skb = Skb::alloc(MAX_HEADER, 0)?;
@@ -203,38 +206,42 @@ impl Sock {
 
     /// Queues FIN behind everything the user wrote and sends what may go.
     ///
+    /// Without memory for a segment of its own it rides on the last one that is in flight, when that is
+    /// retransmitted; Linux does so too. If there is none it is sent as soon as there is memory, where Linux
+    /// forgets it and the peer waits for ever.
+    ///
     /// Mirrors [`tcp_send_fin`](srctree/net/ipv4/tcp_output.c).
     pub(super) fn send_fin<E: Env>(&mut self, env: &mut E) {
+        let seq = self.write_seq;
+        // From now on it counts: an ACK of everything before it is none of it.
+        self.write_seq = seq.add(1);
         if let Some(tail) = self.write_queue.back_mut() {
-            let cb = tail.tcp_cb_mut();
-            cb.flags = cb.flags.and(Flags::FIN);
-            cb.end_seq = cb.end_seq.add(1);
-            self.write_seq = self.write_seq.add(1);
+            tail.tcp_cb_mut().append_fin();
+            self.push_fin(env);
+        } else if let Some(fin) = alloc_control(seq, FIN_ACK) {
+            self.queue_fin(env, fin);
+        } else if let Some(last) = self.rtx_queue.last_mut() {
+            last.tcp_cb_mut().append_fin();
+            self.snd_nxt = self.snd_nxt.add(1);
         } else {
-            let flags = Flags::FIN.and(Flags::ACK);
-            match alloc_control(self.write_seq, flags) {
-                Some(mut skb) => {
-                    skb.tcp_cb_mut().pcount = 0;
-                    env.wmem_charge(skb.truesize());
-                    self.write_queue.push_back(skb);
-                    self.write_seq = self.write_seq.add(1);
-                }
-                None => {
-                    // No memory for a FIN of its own: it rides on the last segment when that is
-                    // retransmitted, as Linux does.
-                    let Some(last) = self.rtx_queue.last_mut() else {
-                        self.fail(env, Errno::ENOMEM);
-                        return;
-                    };
-                    let cb = last.tcp_cb_mut();
-                    cb.flags = cb.flags.and(Flags::FIN);
-                    cb.end_seq = cb.end_seq.add(1);
-                    self.write_seq = self.write_seq.add(1);
-                    self.snd_nxt = self.snd_nxt.add(1);
-                    return;
-                }
-            }
+            self.arm_fin(env.now());
         }
+    }
+
+    /// Sends the FIN for which [`Sock::send_fin`] had no memory. Returns whether there was some now.
+    pub(super) fn send_owed_fin<E: Env>(&mut self, env: &mut E) -> bool {
+        let fin = alloc_control(self.write_seq.sub(1), FIN_ACK);
+        fin.map(|fin| self.queue_fin(env, fin)).is_some()
+    }
+
+    fn queue_fin<E: Env>(&mut self, env: &mut E, mut fin: Skb) {
+        fin.tcp_cb_mut().pcount = 0;
+        env.wmem_charge(fin.truesize());
+        self.write_queue.push_back(fin);
+        self.push_fin(env);
+    }
+
+    fn push_fin<E: Env>(&mut self, env: &mut E) {
         self.sync_mss(env);
         if self.write_xmit(env, true, Burst::All) {
             self.check_probe_timer(env.now());

@@ -96,4 +96,10 @@ impl Cb {
             self.pcount as u32
         }
     }
+
+    /// The sender's end: a FIN is the last that the segment carries.
+    pub(super) fn append_fin(&mut self) {
+        self.flags = self.flags.and(Flags::FIN);
+        self.end_seq = self.end_seq.add(1);
+    }
 }

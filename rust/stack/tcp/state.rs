@@ -73,4 +73,6 @@ pub(super) enum Pending {
     ReoTimeout,
     /// The end of a flight is not acknowledged: a tail loss probe (RFC 8985, 7).
     LossProbe,
+    /// There was no memory for a FIN.
+    Fin,
 }

@@ -7,6 +7,7 @@
 //! | `rto_at`, `Pending::LossProbe` | the tail of a flight may be lost (RFC 8985, 7) | sending, ACKs |
 //! | `rto_at`, `Pending::ReoTimeout` | what is late is lost (RFC 8985, 6.3) | ACKs with SACK |
 //! | `rto_at`, `Pending::Probe0` | a closed window must be asked about (3.8.6.1) | a stalled write queue |
+//! | `rto_at`, `Pending::Fin` | there may be memory for a FIN now | shutdown(2), close(2) |
 //! | `delack_at` | an owed ACK must leave (3.8.6.3) | data |
 //! | `keep_at` | keepalive (3.8.4) | SO_KEEPALIVE |
 //! | `compressed_at`, fine | segments beyond a gap must be acknowledged | data |
@@ -69,6 +70,7 @@ impl Sock {
                 Pending::Probe0 => self.probe_timer(env),
                 Pending::ReoTimeout => self.rack_reo_timeout(env),
                 Pending::LossProbe => self.send_loss_probe(env),
+                Pending::Fin => self.fin_timer(env),
             }
         }
         if due(self.keep_at) {
@@ -373,6 +375,28 @@ impl Sock {
             self.backoff = self.backoff.saturating_add(1);
         }
         self.arm_probe0(now);
+    }
+
+    /// A FIN waits for memory: later, since now there is none.
+    pub(super) fn arm_fin(&mut self, now: Instant) {
+        self.pending = Pending::Fin;
+        self.rto_at = Some(now.plus(RESOURCE_PROBE_INTERVAL));
+    }
+
+    /// Tries again to send a FIN for which there was no memory. An orphan does not try for ever.
+    fn fin_timer<E: Env>(&mut self, env: &mut E) {
+        if self.send_owed_fin(env) {
+            self.probes_out = 0;
+            return;
+        }
+        if env.is_dead() {
+            if self.probes_out >= orphan_retries(env, true) {
+                self.timed_out(env);
+                return;
+            }
+            self.probes_out = self.probes_out.saturating_add(1);
+        }
+        self.arm_fin(env.now());
     }
 
     /// Switches SO_KEEPALIVE.

@@ -98,6 +98,84 @@ fn alloc__often_fails() {
     }
 }
 
+/// Shuts A down with the `n`-th allocation from now failing: B hears of it, and both end in peace.
+fn shutdown_without_memory(mut p: Pair, n: u32) {
+    fail_alloc(Some(n));
+    let done = p.a.sock.shutdown(&mut p.a.world, Shutdown::SEND);
+    fail_alloc(None);
+    assert_eq!(done, Ok(()));
+    while p.b.sock.state != State::CloseWait {
+        assert!(p.step(), "A is in {:?} for ever", p.a.sock.state);
+    }
+    while p.a.sock.state != State::FinWait2 {
+        assert!(p.step(), "A is in {:?} for ever", p.a.sock.state);
+    }
+    assert_eq!(p.a.world.error, None);
+    p.b.read(10);
+    p.finish();
+}
+
+#[test]
+fn fin__without_memory_is_sent_later() {
+    for n in 0..3 {
+        shutdown_without_memory(Pair::established(Wire::clean(), 1), n);
+    }
+}
+
+#[test]
+fn fin__without_memory_rides_on_data_in_flight() {
+    for n in 0..3 {
+        let mut p = Pair::established(Wire::clean(), 1);
+        assert_eq!(p.a.write(b"hello").0, 5);
+        shutdown_without_memory(p, n);
+    }
+}
+
+#[test]
+fn fin__crosses_one_that_waits_for_memory() {
+    let mut p = Pair::established(Wire::clean(), 1);
+    fail_alloc(Some(0));
+    p.a.sock
+        .shutdown(&mut p.a.world, Shutdown::SEND)
+        .expect("shutdown");
+    fail_alloc(None);
+    p.b.sock
+        .shutdown(&mut p.b.world, Shutdown::SEND)
+        .expect("shutdown");
+    // B's FIN is acknowledged, its data would be; A's own is not sent yet.
+    while p.b.sock.state != State::FinWait2 {
+        assert!(p.step());
+        assert_ne!(p.a.sock.state, State::Close);
+    }
+    assert_eq!(p.a.sock.state, State::Closing);
+    while p.b.sock.state != State::Close {
+        assert!(p.step());
+    }
+    p.finish();
+}
+
+#[test]
+fn fin__orphan_without_memory_gives_up() {
+    let mut p = Pair::established(Wire::clean(), 1);
+    p.a.world.dead = true;
+    fail_alloc(Some(0));
+    let closing = p.a.sock.close(&mut p.a.world, Linger::default());
+    assert_eq!(closing, Close::Closing);
+    let mut tries = 0;
+    while let Some(at) = p.a.next_deadline() {
+        tries += 1;
+        assert!(tries < 20, "for ever");
+        p.a.world.now = at;
+        fail_alloc(Some(0));
+        p.a.sock.on_timer(&mut p.a.world);
+    }
+    fail_alloc(None);
+    // As often as tcp_orphan_retries says, 8 if it says nothing.
+    assert_eq!(tries, 9);
+    assert_eq!(p.a.sock.state, State::Close);
+    p.a.world.assert_clean();
+}
+
 #[test]
 fn sendmsg__no_memory_at_all() {
     let mut h = established();
