@@ -221,6 +221,8 @@ pub fn plan(args: &Args) -> Vec<Planned> {
             (Ends::Own, true) => &[(subject, host)],
             (Ends::One, _) => &[(subject, subject)],
             (Ends::Two, false) => &[(host, host)],
+            // The host's allocations do not fail.
+            (Ends::Two, true) if args.faults.is_some() => &[(subject, subject)],
             (Ends::Two, true) => &[(subject, host), (host, subject), (subject, subject)],
         };
         for &link in case.links.iter().filter(|l| args.link.contains(l)) {

@@ -98,6 +98,11 @@ impl Faults {
         self.set("probability", "100")
     }
 
+    /// The kernel shall log from now on who made the allocation that fails.
+    pub fn tell(&self) -> Result<()> {
+        self.set("verbose", "2")
+    }
+
     /// Ends it; whether one has failed.
     pub fn disarm(&mut self, family: Family) -> Result<bool> {
         let fired = self.fired()?;

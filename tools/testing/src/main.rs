@@ -52,7 +52,10 @@ pub struct Args {
     /// Run every case again and again, failing one more allocation of this allocator: slab or page.
     #[arg(long)]
     pub faults: Option<faults::Which>,
-    /// The last allocation to fail with --faults.
+    /// The first allocation to fail with --faults.
+    #[arg(long, default_value_t = 1)]
+    pub from: u64,
+    /// The last one; who made it is in the kernel's log.
     #[arg(long, default_value_t = 100_000)]
     pub upto: u64,
     /// How often the group `nic` brings a card down and up; a quarter as often it takes the driver away, and the

@@ -34,6 +34,9 @@ use crate::Args;
 /// What takes longer is worth a remark: the whole run should stay short.
 const SLOW: Duration = Duration::from_secs(3);
 
+/// How long a case with --faults may run and run again without a word.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// Runs the plan, prints KTAP, and says whether everything held.
 pub fn parent(args: &Args, plan: &[Planned]) -> bool {
     let mut report = Report::start(plan.len());
@@ -69,6 +72,7 @@ fn watch(child: &mut Child, args: &Args, plan: &[Planned], report: &mut Report) 
 
     for (i, planned) in plan.iter().enumerate() {
         let mut start = Instant::now();
+        let mut told = start;
         // With --faults: which allocation fails just now.
         let mut at = String::new();
         let limit = Duration::from_secs_f64(planned.case.secs as f64 * args.patience);
@@ -76,6 +80,11 @@ fn watch(child: &mut Child, args: &Args, plan: &[Planned], report: &mut Report) 
             match rx.recv_timeout(limit.saturating_sub(start.elapsed())) {
                 Ok(line) if line.starts_with("@at ") => {
                     at = line.replacen("@at", ", failing allocation", 1);
+                    // A case is many runs then, of which most say nothing.
+                    if told.elapsed() > QUIET {
+                        told = Instant::now();
+                        println!("# {}{at}", planned.name);
+                    }
                     start = Instant::now();
                 }
                 Ok(line) => match parse(&line, &planned.name) {
@@ -210,8 +219,12 @@ fn with_faults(
         return Err(skip(why));
     }
     let (mut runs, mut disturbed) = (0, 0);
-    for n in faults::places().take_while(|&n| n <= args.upto) {
+    let places = faults::places().skip_while(|&n| n < args.from);
+    for n in places.take_while(|&n| n <= args.upto) {
         println!("@at {n}");
+        if n == args.upto {
+            faults.tell()?;
+        }
         faults.arm(n)?;
         let outcome = once(args, planned, labs);
         let fired = faults.disarm(args.family)?;
