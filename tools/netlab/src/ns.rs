@@ -15,6 +15,8 @@ use anyhow::Context;
 use anyhow::Result;
 use uapi::c;
 
+use crate::ktap::Sysc;
+
 /// A network namespace.
 #[derive(Debug)]
 pub struct Namespace {
@@ -26,7 +28,7 @@ impl Namespace {
     /// seen in captures and counted in measurements).
     pub fn new() -> Result<Self> {
         let made = std::thread::spawn(|| -> Result<File> {
-            uapi::unshare(c::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
+            uapi::unshare(c::CLONE_NEWNET).sys("unshare(CLONE_NEWNET)")?;
             Ok(File::open("/proc/thread-self/ns/net")?)
         });
         let ns = Namespace {

@@ -11,6 +11,7 @@ use uapi::c;
 use uapi::OwnedFd;
 
 use crate::frame::Frame;
+use crate::ktap::Sysc;
 use crate::lab::End;
 use crate::wait;
 
@@ -48,7 +49,7 @@ impl Tap {
                 c::SOCK_RAW | c::SOCK_CLOEXEC,
                 i32::from(protocol.to_be()),
             )
-            .context("socket(AF_PACKET)")?;
+            .sys("socket(AF_PACKET)")?;
             let name = format!("/sys/class/net/{}/ifindex", end.dev);
             // /sys shows the namespace of its mount, so ask the socket layer instead.
             let ifindex = rustix::net::netdevice::name_to_index(&fd, &end.dev)
@@ -63,7 +64,7 @@ impl Tap {
             end: end.clone(),
             ifindex,
         };
-        uapi::bind(*tap.fd, &tap.sockaddr(protocol)).context("bind(AF_PACKET)")?;
+        uapi::bind(*tap.fd, &tap.sockaddr(protocol)).sys("bind(AF_PACKET)")?;
         Ok(tap)
     }
 

@@ -8,7 +8,7 @@
 //! To fail exactly the n-th from now takes a detour, for the kernel only knows "every `interval`-th", counted
 //! since boot. Nothing else uses that counter, so it is known after each failure: an interval of `count + n`
 //! divides it for the first time after `n` more. When nothing failed it is known no longer, until sockets have
-//! been made for as long as it takes.
+//! been made for as long as it takes. What is known of it lies in a file, for the next case may run in another process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -48,8 +48,10 @@ impl FromStr for Which {
 /// The kernel's switches for one allocator.
 pub struct Faults {
     dir: PathBuf,
-    /// How many allocations the kernel has counted.
+    /// How many allocations the kernel has counted, or, while one is to fail, will have then.
     count: u64,
+    /// Where `count` lies, and after it "armed" if one was to fail.
+    memory: PathBuf,
 }
 
 impl Faults {
@@ -57,7 +59,13 @@ impl Faults {
     pub fn new(which: Which, family: Family) -> Result<Faults> {
         let mut faults = Faults::within(which, text_of("rustnet")?, 32)?;
         faults.set("task-filter", "0")?;
-        faults.settle(family)?;
+        let known = fs::read_to_string(&faults.memory).unwrap_or_else(|_| "0 armed".to_owned());
+        let (count, armed) = known.split_once(' ').unwrap_or((&known, ""));
+        faults.count = count.parse().context("the count of allocations")?;
+        if !armed.is_empty() {
+            faults.arm(64)?;
+            faults.settle(family)?;
+        }
         Ok(faults)
     }
 
@@ -72,7 +80,11 @@ impl Faults {
         if !dir.join("require-start").exists() {
             return Err(skip("needs the debug kernel"));
         }
-        let faults = Faults { dir, count: 0 };
+        let faults = Faults {
+            dir,
+            count: 0,
+            memory: PathBuf::from(format!("/run/rustnet-test.{name}")),
+        };
         // Not only what may not sleep; down to single pages.
         faults.set("ignore-gfp-wait", "0")?;
         if which == Which::Page {
@@ -93,6 +105,7 @@ impl Faults {
     /// From now on the `n`-th allocation fails, and no other.
     pub fn arm(&mut self, n: u64) -> Result<()> {
         self.count += n;
+        self.remember("armed")?;
         self.set("interval", &self.count.max(2).to_string())?;
         self.set("times", "1")?;
         self.set("probability", "100")
@@ -110,7 +123,13 @@ impl Faults {
             self.settle(family)?;
         }
         self.set("probability", "0")?;
+        self.remember("")?;
         Ok(fired)
+    }
+
+    fn remember(&self, armed: &str) -> Result<()> {
+        let known = format!("{} {armed}", self.count);
+        fs::write(&self.memory, known).context("the count of allocations")
     }
 
     fn fired(&self) -> Result<bool> {
@@ -118,14 +137,11 @@ impl Faults {
     }
 
     /// Makes the module allocate until one has failed, so that the counter is known again.
-    fn settle(&mut self, family: Family) -> Result<()> {
-        if self.count == 0 {
-            self.arm(64)?;
-        }
+    fn settle(&self, family: Family) -> Result<()> {
         for _ in 0..100_000 {
             if self.fired()? {
                 self.set("probability", "0")?;
-                return Ok(());
+                return self.remember("");
             }
             // A socket that is bound takes an object for itself and one for its port.
             if let Ok(s) = Sock::tcp(family) {
@@ -214,7 +230,14 @@ pub fn places() -> impl Iterator<Item = u64> {
 /// Where a case asserts what is on the wire or when it comes, a lost packet is a difference. The cases of the
 /// group `memory` are written for this: theirs are only the errnos that say so.
 pub fn excusable(group: &str, why: &str) -> bool {
-    group != "memory" || why.contains("ENOMEM") || why.contains("ENOBUFS")
+    const SAID: [&str; 4] = [
+        "ENOMEM",
+        "ENOBUFS",
+        // By programs and by the standard library.
+        "Cannot allocate memory",
+        "No buffer space available",
+    ];
+    group != "memory" || SAID.iter().any(|said| why.contains(said))
 }
 
 /// A connection after the failure carries data: nothing is stuck.
