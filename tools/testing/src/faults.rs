@@ -8,7 +8,8 @@
 //! To fail exactly the n-th from now takes a detour, for the kernel only knows "every `interval`-th", counted
 //! since boot. Nothing else uses that counter, so it is known after each failure: an interval of `count + n`
 //! divides it for the first time after `n` more. When nothing failed it is known no longer, until sockets have
-//! been made for as long as it takes. What is known of it lies in a file, for the next case may run in another process.
+//! been made for as long as it takes. The last `count + n` lies in a file: it is never below the counter, which is
+//! thus known again after a failure, in whichever process the next case runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ pub struct Faults {
     dir: PathBuf,
     /// How many allocations the kernel has counted, or, while one is to fail, will have then.
     count: u64,
-    /// Where `count` lies, and after it "armed" if one was to fail.
+    /// Where `count` lies.
     memory: PathBuf,
 }
 
@@ -59,13 +60,11 @@ impl Faults {
     pub fn new(which: Which, family: Family) -> Result<Faults> {
         let mut faults = Faults::within(which, text_of("rustnet")?, 32)?;
         faults.set("task-filter", "0")?;
-        let known = fs::read_to_string(&faults.memory).unwrap_or_else(|_| "0 armed".to_owned());
-        let (count, armed) = known.split_once(' ').unwrap_or((&known, ""));
-        faults.count = count.parse().context("the count of allocations")?;
-        if !armed.is_empty() {
-            faults.arm(64)?;
-            faults.settle(family)?;
+        if let Ok(count) = fs::read_to_string(&faults.memory) {
+            faults.count = count.parse().context("the count of allocations")?;
         }
+        faults.arm(64)?;
+        faults.settle(family)?;
         Ok(faults)
     }
 
@@ -105,8 +104,8 @@ impl Faults {
     /// From now on the `n`-th allocation fails, and no other.
     pub fn arm(&mut self, n: u64) -> Result<()> {
         self.count += n;
-        self.remember("armed")?;
-        self.set("interval", &self.count.max(2).to_string())?;
+        fs::write(&self.memory, self.count.to_string()).context("the count of allocations")?;
+        self.set("interval", &self.count.to_string())?;
         self.set("times", "1")?;
         self.set("probability", "100")
     }
@@ -119,17 +118,8 @@ impl Faults {
     /// Ends it; whether one has failed.
     pub fn disarm(&mut self, family: Family) -> Result<bool> {
         let fired = self.fired()?;
-        if !fired {
-            self.settle(family)?;
-        }
-        self.set("probability", "0")?;
-        self.remember("")?;
+        self.settle(family)?;
         Ok(fired)
-    }
-
-    fn remember(&self, armed: &str) -> Result<()> {
-        let known = format!("{} {armed}", self.count);
-        fs::write(&self.memory, known).context("the count of allocations")
     }
 
     fn fired(&self) -> Result<bool> {
@@ -140,8 +130,7 @@ impl Faults {
     fn settle(&self, family: Family) -> Result<()> {
         for _ in 0..100_000 {
             if self.fired()? {
-                self.set("probability", "0")?;
-                return self.remember("");
+                return self.set("probability", "0");
             }
             // A socket that is bound takes an object for itself and one for its port.
             if let Ok(s) = Sock::tcp(family) {
@@ -217,10 +206,10 @@ fn text_of(module: &str) -> Result<(u64, u64)> {
     Ok((start, end + 0x10000))
 }
 
-/// Which allocations to fail: all of the first 100, then every place about 3 % further on, for
+/// Which allocations to fail from this one on: all of the first 100, then every place about 3 % further on, for
 /// transfers make thousands that are all alike.
-pub fn places() -> impl Iterator<Item = u64> {
-    std::iter::successors(Some(1u64), |n| {
+pub fn places(from: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(from), |n| {
         Some(n + 1 + if *n < 100 { 0 } else { n / 32 })
     })
 }

@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     pub faults: Option<faults::Which>,
     /// The first allocation to fail with --faults.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub from: u64,
     /// The last one; who made it is in the kernel's log.
     #[arg(long, default_value_t = 100_000)]

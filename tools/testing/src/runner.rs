@@ -219,8 +219,7 @@ fn with_faults(
         return Err(skip(why));
     }
     let (mut runs, mut disturbed) = (0, 0);
-    let places = faults::places().skip_while(|&n| n < args.from);
-    for n in places.take_while(|&n| n <= args.upto) {
+    for n in faults::places(args.from).take_while(|&n| n <= args.upto) {
         println!("@at {n}");
         if n == args.upto {
             faults.tell()?;
