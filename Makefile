@@ -6,6 +6,7 @@
 #   make run        the demonstration         make bench   beside AF_INET
 #   make guest CMD='…'                        make shell
 #   make test-debug  under KASAN, lockdep, kmemleak    make test-nic  every suite, each driver
+#   make test-faults  with failing allocations         make test-kcsan  looking for data races
 #
 # Each command makes what it lacks. `make help` says more.
 
@@ -77,11 +78,14 @@ packetdrill: $(if $(filter inet,$(FAMILY)),setup,modules) tools
 	@$(S)/packetdrill
 
 # The guest tests on the kernel with sanitizers; with every allocation failing in turn.
-.PHONY: test-debug test-faults
+.PHONY: test-debug test-faults test-kcsan
 test-debug: setup
 	@KERNEL_KIND=debug PLAN=$(S)/debug-tests $(S)/test
 test-faults: setup
 	@KERNEL_KIND=debug PLAN=$(S)/fault-tests $(S)/test
+# On the kernel that looks for data races.
+test-kcsan: setup
+	@KERNEL_KIND=kcsan PLAN=$(S)/kcsan-tests $(S)/test
 
 # Every suite with each driver of the network card, and what takes long.
 .PHONY: test-nic

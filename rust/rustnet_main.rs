@@ -56,10 +56,10 @@ macro_rules! declare {
     };
 }
 
-#[cfg(not(CONFIG_KASAN))]
+#[cfg(not(any(CONFIG_KASAN, CONFIG_KCSAN)))]
 declare! {}
 
-#[cfg(CONFIG_KASAN)]
+#[cfg(any(CONFIG_KASAN, CONFIG_KCSAN))]
 declare! {
     plant: u8 {
         default: 0,
@@ -90,7 +90,7 @@ impl Drop for Deferred {
 
 impl kernel::Module for RustNet {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        #[cfg(CONFIG_KASAN)]
+        #[cfg(any(CONFIG_KASAN, CONFIG_KCSAN))]
         abstractions::planted::plant(module_parameters::plant.value())?;
         let family = i32::from(module_parameters::family.value());
         // One after the other, so that a step that fails takes those before it back from the last to the first: none of

@@ -29,7 +29,7 @@ pub(crate) mod netns_ipv4;
 pub(crate) mod nf_hook;
 pub(crate) mod packet_type;
 pub(crate) mod percpu;
-#[cfg(CONFIG_KASAN)]
+#[cfg(any(CONFIG_KASAN, CONFIG_KCSAN))]
 pub(crate) mod planted;
 pub(crate) mod proc_fs;
 pub(crate) mod proto;

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Faults on purpose: proof that the debug kernel finds what this module must not do.
 //!
-//! Only a build for a kernel with KASAN has this file and the parameter `plant` that reaches it. Each fault
-//! is made once, when the module is loaded, and `make test-debug` expects the run to fail by it.
+//! Only a build for a kernel with KASAN or KCSAN has this file and the parameter `plant` that reaches it. Each
+//! fault is made once, when the module is loaded, and `make test-debug` (the last: `make test-kcsan`) expects the
+//! run to fail by it.
 
 use crate::abstractions::lock::Lock;
+use core::cell::UnsafeCell;
 use core::hint::black_box;
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::workqueue;
 
 /// Makes the fault of that number: 1 reads freed memory, 2 loses an object, 3 takes two locks in both orders,
-/// 4 adds without a check. Process context.
+/// 4 adds without a check, 5 writes on two processors what nothing protects. Process context.
 pub(crate) fn plant(which: u8) -> Result {
     match which {
         0 => Ok(()),
@@ -17,6 +25,7 @@ pub(crate) fn plant(which: u8) -> Result {
         2 => leak(),
         3 => inversion(),
         4 => addition(which),
+        5 => race(),
         _ => Err(EINVAL),
     }
 }
@@ -60,5 +69,43 @@ fn inversion() -> Result {
 fn addition(which: u8) -> Result {
     let full = black_box(u8::MAX);
     black_box(full + which);
+    Ok(())
+}
+
+/// A number, and whether the other side is through.
+struct Unprotected {
+    number: UnsafeCell<u64>,
+    through: AtomicBool,
+}
+
+// SAFETY: Broken on purpose: `number` has no owner. It is a plain integer, of which any value will do.
+unsafe impl Sync for Unprotected {}
+
+impl Unprotected {
+    fn step(&self) {
+        let number = black_box(self.number.get());
+        // SAFETY: Broken on purpose, see above; the pointer is that of a cell that `self` keeps.
+        unsafe { *number = (*number).wrapping_add(1) };
+    }
+}
+
+#[inline(never)]
+fn race() -> Result {
+    const STEPS: usize = 10_000_000;
+    let ours = Arc::new(
+        Unprotected {
+            number: UnsafeCell::new(0),
+            through: AtomicBool::new(false),
+        },
+        GFP_KERNEL,
+    )?;
+    let theirs = ours.clone();
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        (0..STEPS).for_each(|_| theirs.step());
+        theirs.through.store(true, Ordering::Release);
+    })?;
+    while !ours.through.load(Ordering::Acquire) {
+        ours.step();
+    }
     Ok(())
 }
