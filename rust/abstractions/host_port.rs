@@ -17,6 +17,10 @@ use core::{
 };
 use kernel::{
     error::{
+        code::{
+            ENFILE,
+            ENOMEM, //
+        },
         to_result,
         Result, //
     },
@@ -41,7 +45,7 @@ impl HostPort {
     ///
     /// # Errors
     ///
-    /// EADDRINUSE when the host has it otherwise; ENOMEM.
+    /// EADDRINUSE when the host has it otherwise, or `inet_csk_get_port` no memory for it; ENOMEM.
     ///
     /// Mirrors [`sock_create_kern`, `kernel_bind`](srctree/net/socket.c)
     pub(crate) fn bind(net: &Net, sk: &Sk, addr: u32, port: u16) -> Result<HostPort> {
@@ -55,7 +59,9 @@ impl HostPort {
                 sk.protocol().into(),
                 &mut sock,
             )
-        })?;
+        })
+        // What socket(2) says when it found no inode is no answer to bind(2).
+        .map_err(|e| if e == ENFILE { ENOMEM } else { e })?;
         // INVARIANT: Created, and known to nobody else.
         // SAFETY: The function succeeded.
         let port_held = HostPort(unsafe { NonNull::new_unchecked(sock) });

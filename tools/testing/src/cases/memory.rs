@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case::two(G, "data_in_bulk", bulk).secs(120),
     Case::two(G, "datagrams", datagrams).secs(120),
     Case::one(G, "options", options).secs(120),
+    Case::one(G, "explicit_ports", explicit_ports).secs(120),
     Case::own(G, "namespaces", namespaces).secs(120),
     Case::own(G, "modes", modes).fresh().secs(120),
 ];
@@ -101,6 +102,18 @@ fn options(ctx: &Ctx) -> Result<()> {
     s.listen(5).sys("listen")?;
     s.listen(50).sys("listen again")?;
     netlab::tcpinfo::TcpInfo::of(&s).sys("TCP_INFO")?;
+    Ok(())
+}
+
+/// Ports that are asked for, which in `coexist` the host's stack has to hold, too.
+fn explicit_ports(ctx: &Ctx) -> Result<()> {
+    for (s, port) in [(ctx.tcp()?, 7), (ctx.lab.a.udp(ctx.client)?, 9)] {
+        match s.bind(ctx.lab.a.at(port)) {
+            // inet_csk_get_port() says so, too, when it has no memory for the port.
+            Err(netlab::Errno(c::EADDRINUSE)) => {}
+            other => other.sys("bind")?,
+        }
+    }
     Ok(())
 }
 
