@@ -196,11 +196,15 @@ pub fn child(args: &Args, plan: &[Planned]) {
 
 /// Runs one case.
 fn once(args: &Args, planned: &Planned, labs: &mut HashMap<String, Lab>) -> Outcome {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let ctx = surroundings(args, planned, labs)?;
+    guarded(|| {
+        let ctx = surroundings(args, planned, labs, planned.case.fresh)?;
         (planned.case.run)(&ctx)
-    }));
-    match result {
+    })
+}
+
+/// What came of it, a panic too.
+fn guarded(run: impl FnOnce() -> anyhow::Result<()>) -> Outcome {
+    match std::panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => Outcome::of(result),
         Err(panic) => Outcome::Fail(format!("panicked: {}", words(&*panic))),
     }
@@ -224,8 +228,10 @@ fn with_faults(
         if n == args.upto {
             faults.tell()?;
         }
+        // Namespaces that are made for a case cost as many allocations as the case, and are one of their own.
+        let ctx = surroundings(args, planned, labs, planned.case.fresh)?;
         faults.arm(n)?;
-        let outcome = once(args, planned, labs);
+        let outcome = guarded(|| (planned.case.run)(&ctx));
         let fired = faults.disarm(args.family)?;
         if let Outcome::Fail(why) = outcome {
             disturbed += 1;
@@ -233,7 +239,9 @@ fn with_faults(
             anyhow::ensure!(excusable, "allocation {n} (it failed: {fired}): {why}");
             println!("{n}: {why}");
         }
-        let ctx = surroundings(args, planned, labs)?;
+        // What a case may break in namespaces of its own is not asked for.
+        drop(ctx);
+        let ctx = surroundings(args, planned, labs, false)?;
         faults::afterwards(&ctx).with_context(|| format!("allocation {n}"))?;
         if !fired {
             break;
@@ -251,10 +259,12 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_default()
 }
 
+/// The ends of a case, new ones if they shall be `fresh`.
 fn surroundings(
     args: &Args,
     planned: &Planned,
     labs: &mut HashMap<String, Lab>,
+    fresh: bool,
 ) -> anyhow::Result<Ctx> {
     // Only the mode makes one pair's namespaces differ from another's.
     let pair = if args.mode == "coexist" {
@@ -263,7 +273,7 @@ fn surroundings(
         format!("{}{}", planned.client, planned.server)
     };
     let key = format!("{}{pair}", planned.link);
-    let lab = match labs.get(&key).filter(|_| !planned.case.fresh) {
+    let lab = match labs.get(&key).filter(|_| !fresh) {
         Some(lab) => lab.clone(),
         None => {
             // There is but one pair of cards.
@@ -271,7 +281,7 @@ fn surroundings(
                 labs.retain(|_, lab| lab.link != Link::Nic);
             }
             let lab = lay(planned, args)?;
-            if !planned.case.fresh {
+            if !fresh {
                 labs.insert(key, lab.clone());
             }
             lab
