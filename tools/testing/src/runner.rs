@@ -228,7 +228,8 @@ fn with_faults(
         if n == args.upto {
             faults.tell()?;
         }
-        // Namespaces that are made for a case cost as many allocations as the case, and are one of their own.
+        // Namespaces made for a case cost as many allocations as the case itself; they have one of their own,
+        // memory.namespaces.
         let ctx = surroundings(args, planned, labs, planned.case.fresh)?;
         faults.arm(n)?;
         let outcome = guarded(|| (planned.case.run)(&ctx));
@@ -239,7 +240,8 @@ fn with_faults(
             anyhow::ensure!(excusable, "allocation {n} (it failed: {fired}): {why}");
             println!("{n}: {why}");
         }
-        // What a case may break in namespaces of its own is not asked for.
+        // Not where the case ran, which may have broken its own namespaces; and those go first, for there is but one
+        // pair of cards.
         drop(ctx);
         let ctx = surroundings(args, planned, labs, false)?;
         faults::afterwards(&ctx).with_context(|| format!("allocation {n}"))?;
