@@ -12,6 +12,7 @@
 //! thus known again after a failure, in whichever process the next case runs.
 
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -56,9 +57,9 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Takes the switches and sees to it that only the module's allocations count.
-    pub fn new(which: Which, family: Family) -> Result<Faults> {
-        let mut faults = Faults::within(which, text_of("rustnet")?, 32)?;
+    /// Takes the switches and sees to it that only allocations with code of `module` on their stack count.
+    pub fn new(which: Which, module: Range<u64>, family: Family) -> Result<Faults> {
+        let mut faults = Faults::within(which, (module.start, module.end), 32)?;
         faults.set("task-filter", "0")?;
         if let Ok(count) = fs::read_to_string(&faults.memory) {
             faults.count = count.parse().context("the count of allocations")?;
@@ -99,6 +100,12 @@ impl Faults {
     fn set(&self, name: &str, value: &str) -> Result<()> {
         let path = self.dir.join(name);
         fs::write(&path, value).with_context(|| format!("{}={value}", path.display()))
+    }
+
+    /// Allocations with code at these addresses on their stack count never.
+    pub fn except(&self, code: &Range<u64>) -> Result<()> {
+        self.set("reject-start", &format!("{:#x}", code.start))?;
+        self.set("reject-end", &format!("{:#x}", code.end))
     }
 
     /// From now on the `n`-th allocation fails, and no other.
@@ -154,12 +161,12 @@ impl Nth {
     /// Those with code of this module on their stack.
     pub fn of(module: &str) -> Result<Nth> {
         // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
-        Nth::within(text_of(module)?, 12)
+        Nth::within(Symbols::read()?.text_of(module)?, 12)
     }
 
     /// Those with code of any module on their stack, one that is just being loaded too, given one that is loaded now.
     pub fn of_modules_like(module: &str) -> Result<Nth> {
-        let (start, _) = text_of(module)?;
+        let (start, _) = Symbols::read()?.text_of(module)?;
         Nth::within((start & !0xff_ffff, MODULES_END), 32)
     }
 
@@ -184,34 +191,50 @@ impl Nth {
 /// Where the room for modules ends on x86-64 (`MODULES_END`).
 const MODULES_END: u64 = 0xffff_ffff_ff00_0000;
 
-/// Where a module's code lies.
-fn text_of(module: &str) -> Result<(u64, u64)> {
-    let module = format!("[{module}]");
-    let symbols = fs::read_to_string("/proc/kallsyms").context("/proc/kallsyms")?;
-    let code = symbols.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let (at, kind, _) = (words.next()?, words.next()?, words.next()?);
-        let ours = words.next()? == module && matches!(kind, "t" | "T");
-        ours.then(|| u64::from_str_radix(at, 16).ok()).flatten()
-    });
-    let (mut start, mut end) = (u64::MAX, 0);
-    for at in code {
-        start = start.min(at);
-        end = end.max(at);
-    }
-    if end == 0 {
-        return Err(skip("the module is not loaded"));
-    }
-    // The last function's own length; nothing else is loaded behind it.
-    Ok((start, end + 0x10000))
-}
+/// What /proc/kallsyms says. To have it printed costs the debug kernel as much as several cases.
+pub struct Symbols(String);
 
-/// Which allocations to fail from this one on: all of the first 100, then every place about 3 % further on, for
-/// transfers make thousands that are all alike.
-pub fn places(from: u64) -> impl Iterator<Item = u64> {
-    std::iter::successors(Some(from), |n| {
-        Some(n + 1 + if *n < 100 { 0 } else { n / 32 })
-    })
+impl Symbols {
+    pub fn read() -> Result<Symbols> {
+        Ok(Symbols(
+            fs::read_to_string("/proc/kallsyms").context("/proc/kallsyms")?,
+        ))
+    }
+
+    /// Address, kind, name, and the module in brackets.
+    fn all(&self) -> impl Iterator<Item = (u64, &str, &str, Option<&str>)> {
+        self.0.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let at = u64::from_str_radix(words.next()?, 16).ok()?;
+            Some((at, words.next()?, words.next()?, words.next()))
+        })
+    }
+
+    /// Where a module's code lies.
+    pub fn text_of(&self, module: &str) -> Result<(u64, u64)> {
+        let module = format!("[{module}]");
+        let code = self
+            .all()
+            .filter(|&(_, kind, _, of)| of == Some(&module) && matches!(kind, "t" | "T"));
+        let (mut start, mut end) = (u64::MAX, 0);
+        for (at, ..) in code {
+            start = start.min(at);
+            end = end.max(at);
+        }
+        if end == 0 {
+            return Err(skip("the module is not loaded"));
+        }
+        // The last function's own length; nothing else is loaded behind it.
+        Ok((start, end + 0x10000))
+    }
+
+    /// Where a function of the kernel lies.
+    pub fn function(&self, name: &str) -> Result<Range<u64>> {
+        let found = self.all().find(|&(_, _, n, of)| n == name && of.is_none());
+        let (start, ..) = found.with_context(|| format!("/proc/kallsyms: no {name}"))?;
+        let next = self.all().map(|(at, ..)| at).filter(|&at| at > start).min();
+        Ok(start..next.unwrap_or(u64::MAX))
+    }
 }
 
 /// Whether a case may end so after an allocation failed.

@@ -8,7 +8,7 @@
 //! * [`case`] says what a case is and where it runs;
 //! * [`runner`] runs them in a child process under a watchdog;
 //! * [`cases`] holds them, one file a subject;
-//! * [`faults`] lets allocations fail while they run;
+//! * [`faults`] lets allocations fail while they run, [`sweep`] each in its turn;
 //! * [`options`] is the table of socket options, which the documentation shows too.
 
 mod blocked;
@@ -17,6 +17,7 @@ mod cases;
 mod faults;
 mod options;
 mod runner;
+mod sweep;
 
 use std::process::ExitCode;
 

@@ -17,8 +17,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
 
-use anyhow::Context;
-use netlab::ktap::skip;
 use netlab::ktap::Outcome;
 use netlab::ktap::Report;
 use netlab::lab::Lab;
@@ -27,8 +25,7 @@ use netlab::lab::Link;
 use crate::case::lay;
 use crate::case::Ctx;
 use crate::case::Planned;
-use crate::faults;
-use crate::faults::Faults;
+use crate::sweep;
 use crate::Args;
 
 /// What takes longer is worth a remark: the whole run should stay short.
@@ -174,6 +171,7 @@ fn where_it_hangs(pid: u32) {
 pub fn child(args: &Args, plan: &[Planned]) {
     let by_name: HashMap<&str, &Planned> = plan.iter().map(|p| (p.name.as_str(), p)).collect();
     let mut labs: HashMap<String, Lab> = HashMap::new();
+    let mut swept = None;
     for name in std::io::stdin().lines().map_while(Result::ok) {
         let Some(planned) = by_name.get(name.as_str()) else {
             continue;
@@ -181,7 +179,9 @@ pub fn child(args: &Args, plan: &[Planned]) {
         let outcome = match args.faults {
             None => once(args, planned, &mut labs),
             Some(which) => Outcome::of(
-                with_faults(args, planned, &mut labs, which).map(|said| println!("{said}")),
+                sweep::begun(&mut swept, which)
+                    .and_then(|swept| sweep::case(args, planned, &mut labs, swept))
+                    .map(|said| println!("{said}")),
             ),
         };
         let (verb, why) = match outcome {
@@ -195,7 +195,7 @@ pub fn child(args: &Args, plan: &[Planned]) {
 }
 
 /// Runs one case.
-fn once(args: &Args, planned: &Planned, labs: &mut HashMap<String, Lab>) -> Outcome {
+pub fn once(args: &Args, planned: &Planned, labs: &mut HashMap<String, Lab>) -> Outcome {
     guarded(|| {
         let ctx = surroundings(args, planned, labs, planned.case.fresh)?;
         (planned.case.run)(&ctx)
@@ -203,56 +203,11 @@ fn once(args: &Args, planned: &Planned, labs: &mut HashMap<String, Lab>) -> Outc
 }
 
 /// What came of it, a panic too.
-fn guarded(run: impl FnOnce() -> anyhow::Result<()>) -> Outcome {
+pub fn guarded(run: impl FnOnce() -> anyhow::Result<()>) -> Outcome {
     match std::panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => Outcome::of(result),
         Err(panic) => Outcome::Fail(format!("panicked: {}", words(&*panic))),
     }
-}
-
-/// Runs one case for each allocation that it makes, with that one failing; says how often it was
-/// disturbed by that.
-fn with_faults(
-    args: &Args,
-    planned: &Planned,
-    labs: &mut HashMap<String, Lab>,
-    which: faults::Which,
-) -> anyhow::Result<String> {
-    let mut faults = Faults::new(which, args.family)?;
-    if let Outcome::Skip(why) = once(args, planned, labs) {
-        return Err(skip(why));
-    }
-    let (mut runs, mut disturbed) = (0, 0);
-    for n in faults::places(args.from).take_while(|&n| n <= args.upto) {
-        println!("@at {n}");
-        if n == args.upto {
-            faults.tell()?;
-        }
-        // Namespaces made for a case cost as many allocations as the case itself; they have one of their own,
-        // memory.namespaces.
-        let ctx = surroundings(args, planned, labs, planned.case.fresh)?;
-        faults.arm(n)?;
-        let outcome = guarded(|| (planned.case.run)(&ctx));
-        let fired = faults.disarm(args.family)?;
-        if let Outcome::Fail(why) = outcome {
-            disturbed += 1;
-            let excusable = fired && faults::excusable(planned.case.group, &why);
-            anyhow::ensure!(excusable, "allocation {n} (it failed: {fired}): {why}");
-            println!("{n}: {why}");
-        }
-        // Not where the case ran, which may have broken its own namespaces; and those go first, for there is but one
-        // pair of cards.
-        drop(ctx);
-        let ctx = surroundings(args, planned, labs, false)?;
-        faults::afterwards(&ctx).with_context(|| format!("allocation {n}"))?;
-        if !fired {
-            break;
-        }
-        runs += 1;
-    }
-    Ok(format!(
-        "{runs} allocations failed in turn, {disturbed} were noticed"
-    ))
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
@@ -262,7 +217,7 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// The ends of a case, new ones if they shall be `fresh`.
-fn surroundings(
+pub fn surroundings(
     args: &Args,
     planned: &Planned,
     labs: &mut HashMap<String, Lab>,
