@@ -21,6 +21,8 @@ use crate::family::Family;
 use crate::ktap::skip;
 use crate::ktap::Sysc;
 use crate::ns::Namespace;
+use crate::rtnl::Rtnl;
+use crate::rtnl::Veth;
 use crate::sock::Sock;
 
 /// Which link to lay.
@@ -131,14 +133,24 @@ impl Lab {
         let (a, b) = (Namespace::new()?, Namespace::new()?);
         // Fixed addresses make captures from two runs comparable.
         let (mac_a, mac_b) = ([2, 0, 0, 0, 0, 0x0a], [2, 0, 0, 0, 0, 0x0b]);
-        a.ip(&format!(
-            "link add va address 02:00:00:00:00:0a type veth \
-             peer name vb address 02:00:00:00:00:0b netns {}\n\
-             addr add 10.77.0.1/24 dev va\n\
-             link set va up",
-            b.path()
-        ))?;
-        b.ip("addr add 10.77.0.2/24 dev vb\nlink set vb up")?;
+        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
+        let (ip_a, ip_b) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
+        at_a.veth(
+            &Veth {
+                dev: "va",
+                mac: mac_a,
+                ns: &a,
+            },
+            &Veth {
+                dev: "vb",
+                mac: mac_b,
+                ns: &b,
+            },
+        )?;
+        for (at, dev, ip) in [(at_a, "va", ip_a), (at_b, "vb", ip_b)] {
+            at.address(dev, ip, 24)?;
+            at.up(dev)?;
+        }
         let end = |ns, ip, dev: &str, mac| End {
             ns: Arc::new(ns),
             ip,
@@ -147,8 +159,8 @@ impl Lab {
         };
         Ok(Lab {
             link: Link::Veth,
-            a: end(a, Ipv4Addr::new(10, 77, 0, 1), "va", mac_a),
-            b: end(b, Ipv4Addr::new(10, 77, 0, 2), "vb", mac_b),
+            a: end(a, ip_a, "va", mac_a),
+            b: end(b, ip_b, "vb", mac_b),
         })
     }
 

@@ -26,6 +26,7 @@ pub mod module;
 pub mod monitor;
 pub mod ns;
 pub mod payload;
+pub mod rtnl;
 pub mod sock;
 pub mod tap;
 pub mod tcpinfo;

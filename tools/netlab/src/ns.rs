@@ -16,6 +16,7 @@ use anyhow::Result;
 use uapi::c;
 
 use crate::ktap::Sysc;
+use crate::rtnl::Rtnl;
 
 /// A network namespace.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Namespace {
         };
         ns.sysctl_if_there("net/ipv6/conf/all/disable_ipv6", "1")?;
         ns.sysctl_if_there("net/ipv6/conf/default/disable_ipv6", "1")?;
-        ns.ip("link set lo up")?;
+        Rtnl::of(&ns)?.up("lo")?;
         Ok(ns)
     }
 

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What every laboratory asks of the kernel: a pair of devices, an address, "up". By rtnetlink, for to start a process
+//! of `ip` costs an emulated kernel as much as a namespace does. Everything else goes by [`Namespace::ip`].
+
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+use netlink_packet_core::NetlinkMessage;
+use netlink_packet_core::NetlinkPayload;
+use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_core::NLM_F_EXCL;
+use netlink_packet_core::NLM_F_REQUEST;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::InfoData;
+use netlink_packet_route::link::InfoKind;
+use netlink_packet_route::link::InfoVeth;
+use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::link::LinkFlags;
+use netlink_packet_route::link::LinkInfo;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::Socket;
+use netlink_sys::SocketAddr;
+
+use crate::ns::Namespace;
+
+/// One end of a veth pair.
+pub struct Veth<'a> {
+    /// The device's name.
+    pub dev: &'a str,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Where it shall be.
+    pub ns: &'a Namespace,
+}
+
+/// A conversation with the kernel about one namespace.
+pub struct Rtnl(Socket);
+
+impl Rtnl {
+    /// About this namespace.
+    pub fn of(ns: &Namespace) -> Result<Rtnl> {
+        let mut socket = ns.enter(|| Socket::new(NETLINK_ROUTE))?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Rtnl(socket))
+    }
+
+    /// Asks and hears whether it was done.
+    fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+        let mut message = NetlinkMessage::from(message);
+        message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.0.send(&bytes, 0)?;
+        let (answer, _) = self.0.recv_from_full()?;
+        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?.payload {
+            NetlinkPayload::Error(said) if said.code.is_none() => Ok(()),
+            NetlinkPayload::Error(said) => Err(said.to_io().into()),
+            other => bail!("rtnetlink answers {other:?}"),
+        }
+    }
+
+    /// Makes a pair of devices.
+    pub fn veth(&self, one: &Veth<'_>, other: &Veth<'_>) -> Result<()> {
+        let end = |veth: &Veth<'_>| {
+            let mut link = LinkMessage::default();
+            link.attributes = vec![
+                LinkAttribute::IfName(veth.dev.into()),
+                LinkAttribute::Address(veth.mac.to_vec()),
+                LinkAttribute::NetNsFd(veth.ns.as_raw_fd()),
+            ];
+            link
+        };
+        let mut link = end(one);
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(end(other)))),
+        ]));
+        self.ask(
+            RouteNetlinkMessage::NewLink(link),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .with_context(|| format!("a pair of veth, {} and {}", one.dev, other.dev))
+    }
+
+    fn index(&self, dev: &str) -> Result<u32> {
+        rustix::net::netdevice::name_to_index(&self.0, dev).with_context(|| dev.to_owned())
+    }
+
+    /// Gives a device an address.
+    pub fn address(&self, dev: &str, ip: Ipv4Addr, prefix_len: u8) -> Result<()> {
+        let mut address = AddressMessage::default();
+        address.header.family = AddressFamily::Inet;
+        address.header.prefix_len = prefix_len;
+        address.header.index = self.index(dev)?;
+        address.attributes = vec![
+            AddressAttribute::Local(ip.into()),
+            AddressAttribute::Address(ip.into()),
+        ];
+        self.ask(
+            RouteNetlinkMessage::NewAddress(address),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .with_context(|| format!("{ip}/{prefix_len} for {dev}"))
+    }
+
+    /// Sets a device up.
+    pub fn up(&self, dev: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = self.index(dev)?;
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        self.ask(RouteNetlinkMessage::SetLink(link), 0)
+            .with_context(|| format!("{dev} up"))
+    }
+}
