@@ -90,6 +90,10 @@ impl Chains {
             of: None,
         };
         chains.set("tracing_on", "0")?;
+        // Those of a process before this one, which a case that hung has taken with it.
+        for event in EVENTS {
+            let _ = chains.set(&format!("events/kmem/{event}/trigger"), "!stacktrace");
+        }
         // A case makes thousands of allocations, of some 200 bytes here.
         chains.set("buffer_size_kb", "8192")?;
         Ok(chains)
