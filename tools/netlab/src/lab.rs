@@ -133,9 +133,8 @@ impl Lab {
         let (a, b) = (Namespace::new()?, Namespace::new()?);
         // Fixed addresses make captures from two runs comparable.
         let (mac_a, mac_b) = ([2, 0, 0, 0, 0, 0x0a], [2, 0, 0, 0, 0, 0x0b]);
-        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
         let (ip_a, ip_b) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
-        at_a.veth(
+        Rtnl::of(&a)?.veth(
             &Veth {
                 dev: "va",
                 mac: mac_a,
@@ -147,10 +146,8 @@ impl Lab {
                 ns: &b,
             },
         )?;
-        for (at, dev, ip) in [(at_a, "va", ip_a), (at_b, "vb", ip_b)] {
-            at.address(dev, ip, 24)?;
-            at.up(dev)?;
-        }
+        Rtnl::of(&a)?.up_with("va", ip_a)?;
+        Rtnl::of(&b)?.up_with("vb", ip_b)?;
         let end = |ns, ip, dev: &str, mac| End {
             ns: Arc::new(ns),
             ip,
@@ -179,12 +176,9 @@ impl Lab {
             a.path(),
             b.path()
         ))?;
-        a.ip(&format!(
-            "addr add 10.78.0.1/24 dev {one}\nlink set {one} up"
-        ))?;
-        b.ip(&format!(
-            "addr add 10.78.0.2/24 dev {two}\nlink set {two} up"
-        ))?;
+        let (ip_a, ip_b) = (Ipv4Addr::new(10, 78, 0, 1), Ipv4Addr::new(10, 78, 0, 2));
+        Rtnl::of(&a)?.up_with(one, ip_a)?;
+        Rtnl::of(&b)?.up_with(two, ip_b)?;
         let end = |ns: Namespace, ip, dev: &str| -> Result<End> {
             let mac = ns.enter(|| mac_of(dev))?;
             Ok(End {
@@ -196,8 +190,8 @@ impl Lab {
         };
         let lab = Lab {
             link: Link::Nic,
-            a: end(a, Ipv4Addr::new(10, 78, 0, 1), one)?,
-            b: end(b, Ipv4Addr::new(10, 78, 0, 2), two)?,
+            a: end(a, ip_a, one)?,
+            b: end(b, ip_b, two)?,
         };
         for end in [&lab.a, &lab.b] {
             crate::wait::until_at_last("carrier on the e1000", || {

@@ -96,11 +96,11 @@ impl Rtnl {
         rustix::net::netdevice::name_to_index(&self.0, dev).with_context(|| dev.to_owned())
     }
 
-    /// Gives a device an address.
-    pub fn address(&self, dev: &str, ip: Ipv4Addr, prefix_len: u8) -> Result<()> {
+    /// Gives a device an address of a network of 24 bits, and sets it up.
+    pub fn up_with(&self, dev: &str, ip: Ipv4Addr) -> Result<()> {
         let mut address = AddressMessage::default();
         address.header.family = AddressFamily::Inet;
-        address.header.prefix_len = prefix_len;
+        address.header.prefix_len = 24;
         address.header.index = self.index(dev)?;
         address.attributes = vec![
             AddressAttribute::Local(ip.into()),
@@ -110,7 +110,8 @@ impl Rtnl {
             RouteNetlinkMessage::NewAddress(address),
             NLM_F_CREATE | NLM_F_EXCL,
         )
-        .with_context(|| format!("{ip}/{prefix_len} for {dev}"))
+        .with_context(|| format!("{ip}/24 for {dev}"))?;
+        self.up(dev)
     }
 
     /// Sets a device up.

@@ -47,6 +47,9 @@ impl FromStr for Which {
     }
 }
 
+/// How many callers the kernel looks at, at the most (MAX_STACK_TRACE_DEPTH in lib/fault-inject.c).
+pub const DEPTH: usize = 32;
+
 /// The kernel's switches for one allocator.
 pub struct Faults {
     dir: PathBuf,
@@ -57,9 +60,17 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Takes the switches and sees to it that only allocations with code of `module` on their stack count.
-    pub fn new(which: Which, module: Range<u64>, family: Family) -> Result<Faults> {
-        let mut faults = Faults::within(which, (module.start, module.end), 32)?;
+    /// Takes the switches and sees to it that only allocations with code of `module` on their stack count, and none of
+    /// those with code of `except`.
+    pub fn new(
+        which: Which,
+        module: &Range<u64>,
+        except: &Range<u64>,
+        family: Family,
+    ) -> Result<Faults> {
+        let mut faults = Faults::within(which, module, DEPTH)?;
+        faults.set("reject-start", &format!("{:#x}", except.start))?;
+        faults.set("reject-end", &format!("{:#x}", except.end))?;
         faults.set("task-filter", "0")?;
         if let Ok(count) = fs::read_to_string(&faults.memory) {
             faults.count = count.parse().context("the count of allocations")?;
@@ -71,7 +82,7 @@ impl Faults {
 
     /// The switches of one allocator. Only allocations with code at these addresses among the `depth` innermost callers
     /// count.
-    fn within(which: Which, (start, end): (u64, u64), depth: u32) -> Result<Faults> {
+    fn within(which: Which, code: &Range<u64>, depth: usize) -> Result<Faults> {
         let name = match which {
             Which::Slab => "failslab",
             Which::Page => "fail_page_alloc",
@@ -92,20 +103,14 @@ impl Faults {
         }
         faults.set("verbose", "0")?;
         faults.set("stacktrace-depth", &depth.to_string())?;
-        faults.set("require-start", &format!("{start:#x}"))?;
-        faults.set("require-end", &format!("{end:#x}"))?;
+        faults.set("require-start", &format!("{:#x}", code.start))?;
+        faults.set("require-end", &format!("{:#x}", code.end))?;
         Ok(faults)
     }
 
     fn set(&self, name: &str, value: &str) -> Result<()> {
         let path = self.dir.join(name);
         fs::write(&path, value).with_context(|| format!("{}={value}", path.display()))
-    }
-
-    /// Allocations with code at these addresses on their stack count never.
-    pub fn except(&self, code: &Range<u64>) -> Result<()> {
-        self.set("reject-start", &format!("{:#x}", code.start))?;
-        self.set("reject-end", &format!("{:#x}", code.end))
     }
 
     /// From now on the `n`-th allocation fails, and no other.
@@ -161,16 +166,16 @@ impl Nth {
     /// Those with code of this module on their stack.
     pub fn of(module: &str) -> Result<Nth> {
         // Not what the interpreter of ACPI's tables takes, a thousand times, to find an interrupt.
-        Nth::within(Symbols::read()?.text_of(module)?, 12)
+        Nth::within(&Symbols::read()?.text_of(module)?, 12)
     }
 
     /// Those with code of any module on their stack, one that is just being loaded too, given one that is loaded now.
     pub fn of_modules_like(module: &str) -> Result<Nth> {
-        let (start, _) = Symbols::read()?.text_of(module)?;
-        Nth::within((start & !0xff_ffff, MODULES_END), 32)
+        let start = Symbols::read()?.text_of(module)?.start;
+        Nth::within(&(start & !0xff_ffff..MODULES_END), DEPTH)
     }
 
-    fn within(code: (u64, u64), depth: u32) -> Result<Nth> {
+    fn within(code: &Range<u64>, depth: usize) -> Result<Nth> {
         for which in [Which::Slab, Which::Page] {
             Faults::within(which, code, depth)?;
         }
@@ -211,7 +216,7 @@ impl Symbols {
     }
 
     /// Where a module's code lies.
-    pub fn text_of(&self, module: &str) -> Result<(u64, u64)> {
+    pub fn text_of(&self, module: &str) -> Result<Range<u64>> {
         let module = format!("[{module}]");
         let code = self
             .all()
@@ -225,13 +230,13 @@ impl Symbols {
             return Err(skip("the module is not loaded"));
         }
         // The last function's own length; nothing else is loaded behind it.
-        Ok((start, end + 0x10000))
+        Ok(start..end + 0x10000)
     }
 
     /// Where a function of the kernel lies.
     pub fn function(&self, name: &str) -> Result<Range<u64>> {
         let found = self.all().find(|&(_, _, n, of)| n == name && of.is_none());
-        let (start, ..) = found.with_context(|| format!("/proc/kallsyms: no {name}"))?;
+        let (start, ..) = found.ok_or_else(|| skip(format!("this kernel has no {name}")))?;
         let next = self.all().map(|(at, ..)| at).filter(|&at| at > start).min();
         Ok(start..next.unwrap_or(u64::MAX))
     }

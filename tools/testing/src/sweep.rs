@@ -48,16 +48,16 @@ pub struct Sweep {
 impl Sweep {
     fn new(which: Which) -> Result<Sweep> {
         let symbols = Symbols::read()?;
-        let (start, end) = symbols.text_of("rustnet")?;
+        let module = symbols.text_of("rustnet")?;
         let kmemleak = symbols.function("kmemleak_alloc")?;
         let softirq = symbols.function("handle_softirqs")?;
         let chains = match which {
-            Which::Slab => Some(Chains::new(start..end, kmemleak.clone(), softirq)?),
+            Which::Slab => Some(Chains::new(module.clone(), kmemleak.clone(), softirq)?),
             Which::Page => None,
         };
         Ok(Sweep {
             which,
-            module: start..end,
+            module,
             kmemleak,
             chains,
             failed: Failed::default(),
@@ -91,9 +91,8 @@ pub fn case(
     labs: &mut HashMap<String, Lab>,
     sweep: &mut Sweep,
 ) -> Result<String> {
-    let faults = Faults::new(sweep.which, sweep.module.clone(), args.family)?;
     // What kmemleak takes to note an allocation is none of the module's.
-    faults.except(&sweep.kmemleak)?;
+    let faults = Faults::new(sweep.which, &sweep.module, &sweep.kmemleak, args.family)?;
     // What only the first connection of two hosts allocates is not expected of the next.
     if let Outcome::Skip(why) = once(args, planned, labs) {
         return Err(skip(why));

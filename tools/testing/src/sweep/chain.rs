@@ -20,6 +20,8 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::faults::DEPTH;
+
 /// A chain of callers, from the allocator out to the module's outermost function in the same context: two that are
 /// equal differ in the data alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,9 +62,6 @@ pub struct Chains {
 /// The events whose allocations `failslab` counts.
 const EVENTS: [&str; 2] = ["kmalloc", "kmem_cache_alloc"];
 
-/// How deep `failslab` looks for the module (MAX_STACK_TRACE_DEPTH in lib/fault-inject.c).
-const DEPTH: usize = 32;
-
 impl Chains {
     /// Prepares the records; nothing is recorded yet.
     pub fn new(module: Range<u64>, kmemleak: Range<u64>, softirq: Range<u64>) -> Result<Chains> {
@@ -71,12 +70,8 @@ impl Chains {
             fs::create_dir(&dir)
                 .with_context(|| format!("a trace of our own: {}", dir.display()))?;
         }
-        let format = dir.join("events/ftrace/kernel_stack/format");
-        let format = match fs::read_to_string(&format) {
-            Ok(format) => format,
-            Err(_) => fs::read_to_string("/sys/kernel/tracing/events/ftrace/kernel_stack/format")
-                .context("how a stack is recorded")?,
-        };
+        let format = fs::read_to_string("/sys/kernel/tracing/events/ftrace/kernel_stack/format")
+            .context("how a stack is recorded")?;
         let id = format
             .lines()
             .find_map(|l| l.strip_prefix("ID: ")?.trim().parse().ok())
@@ -90,10 +85,6 @@ impl Chains {
             of: None,
         };
         chains.set("tracing_on", "0")?;
-        // Those of a process before this one, which a case that hung has taken with it.
-        for event in EVENTS {
-            let _ = chains.set(&format!("events/kmem/{event}/trigger"), "!stacktrace");
-        }
         // A case makes thousands of allocations, of some 200 bytes here.
         chains.set("buffer_size_kb", "8192")?;
         Ok(chains)
@@ -109,9 +100,8 @@ impl Chains {
         if self.of != Some(of) {
             for event in EVENTS {
                 let trigger = format!("events/kmem/{event}/trigger");
-                if self.of.is_some() {
-                    self.set(&trigger, "!stacktrace")?;
-                }
+                // The one before, be it that of a process that a case which hung has taken with it.
+                let _ = self.set(&trigger, "!stacktrace");
                 let when = if of == Of::Failed { " if ptr == 0" } else { "" };
                 self.set(&trigger, &format!("stacktrace{when}"))?;
             }
