@@ -17,6 +17,7 @@ use uapi::Errno;
 use uapi::OwnedFd;
 
 use crate::family::Family;
+use crate::ktap::Sysc;
 use crate::wait;
 
 /// The result of a system call.
@@ -300,6 +301,14 @@ impl Sock {
             l_linger: seconds,
         };
         uapi::setsockopt(*self.fd, c::SOL_SOCKET, c::SO_LINGER, &l)
+    }
+
+    /// With SO_RCVTIMEO at [`wait::PATIENCE`]: a datagram may be lost, for want of memory if nothing else, and who
+    /// waits for it has to say so.
+    pub fn with_patience(self) -> anyhow::Result<Sock> {
+        self.timeo(c::SO_RCVTIMEO, wait::PATIENCE)
+            .sys("SO_RCVTIMEO")?;
+        Ok(self)
     }
 
     /// SO_RCVTIMEO or SO_SNDTIMEO.

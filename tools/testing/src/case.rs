@@ -44,14 +44,14 @@ impl Ctx {
 
     /// A UDP socket bound to a free port at the client's end.
     pub fn udp(&self) -> Result<Sock> {
-        let s = self.lab.a.udp(self.client)?;
+        let s = self.lab.a.udp(self.client)?.with_patience()?;
         s.bind(self.lab.a.at(0)).sys("bind")?;
         Ok(s)
     }
 
     /// A UDP socket bound to a free port at the server's end.
     pub fn server_udp(&self) -> Result<Sock> {
-        let s = self.lab.b.udp(self.server)?;
+        let s = self.lab.b.udp(self.server)?.with_patience()?;
         s.bind(self.lab.b.at(0)).sys("bind")?;
         Ok(s)
     }

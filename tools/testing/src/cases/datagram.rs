@@ -186,7 +186,7 @@ fn pktinfo(ctx: &Ctx) -> Result<()> {
     ctx.lab.a.ns.ip("addr add 10.77.0.9/24 dev va")?;
     let b = ctx.server_udp()?;
     let at_b = b.local().sys("name")?;
-    let a = ctx.lab.a.udp(ctx.client)?;
+    let a = ctx.lab.a.udp(ctx.client)?.with_patience()?;
     let send = |from| {
         let info = source(from);
         sendmsg(&a, b"x", at_b, (c::IPPROTO_IP, c::IP_PKTINFO, &info))
@@ -378,7 +378,7 @@ fn mreq(end: &End) -> Vec<u8> {
 
 /// A socket for every address, and its port.
 fn anywhere(end: &End, family: netlab::Family) -> Result<(Sock, u16)> {
-    let s = end.udp(family)?;
+    let s = end.udp(family)?.with_patience()?;
     s.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
         .sys("bind")?;
     let port = s.local().sys("name")?.port();
@@ -431,7 +431,7 @@ fn group_source(ctx: &Ctx) -> Result<()> {
     ];
     b.setsockopt(c::IPPROTO_IP, c::IP_ADD_SOURCE_MEMBERSHIP, &only.concat())
         .sys("IP_ADD_SOURCE_MEMBERSHIP")?;
-    let a = ctx.lab.a.udp(ctx.client)?;
+    let a = ctx.lab.a.udp(ctx.client)?.with_patience()?;
     for from in [ctx.lab.a.ip, Ipv4Addr::new(10, 77, 0, 9)] {
         let info = source(from);
         let to = SocketAddrV4::new(GROUP, port);

@@ -222,9 +222,9 @@ fn no_rst(ctx: &Ctx) -> Result<()> {
 
 fn no_unreachable(ctx: &Ctx) -> Result<()> {
     let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
-    let a = ctx.lab.a.udp(HOST)?;
+    let a = ctx.lab.a.udp(HOST)?.with_patience()?;
     a.bind(ctx.lab.a.at(0)).sys("bind")?;
-    let b = ctx.lab.b.udp(subject(ctx))?;
+    let b = ctx.lab.b.udp(subject(ctx))?.with_patience()?;
     b.bind(ctx.lab.b.at(0)).sys("bind")?;
     let to = b.local().sys("name")?;
     for i in 0..100u8 {
@@ -350,7 +350,10 @@ fn carries(ctx: &Ctx) -> Result<()> {
     let (l, addr) = listen(ctx, subject(ctx))?;
     let (client, server) = pair(ctx, &l, addr)?;
     payload::exchange(&client, &server, 4, 1 << 20)?;
-    let (a, b) = (ctx.lab.a.udp(HOST)?, ctx.lab.b.udp(subject(ctx))?);
+    let (a, b) = (
+        ctx.lab.a.udp(HOST)?.with_patience()?,
+        ctx.lab.b.udp(subject(ctx))?.with_patience()?,
+    );
     b.bind(ctx.lab.b.at(0)).sys("bind")?;
     a.sendto(b"datagram", 0, b.local().sys("name")?)
         .sys("sendto")?;

@@ -47,7 +47,8 @@ fn raw(ctx: &Ctx, protocol: i32) -> Result<Sock> {
         .a
         .ns
         .enter(|| Sock::new(ctx.family(), c::SOCK_RAW, protocol))
-        .sys("socket(RAW)")
+        .sys("socket(RAW)")?
+        .with_patience()
 }
 
 /// An echo request with this identifier.
@@ -184,7 +185,8 @@ fn ping(ctx: &Ctx) -> Result<Sock> {
     let ns = &ctx.lab.a.ns;
     ns.sysctl("net/ipv4/ping_group_range", "0 0")?;
     ns.enter(|| Sock::new(ctx.family(), c::SOCK_DGRAM, c::IPPROTO_ICMP))
-        .sys("socket(DGRAM, ICMP)")
+        .sys("socket(DGRAM, ICMP)")?
+        .with_patience()
 }
 
 fn ping_group(ctx: &Ctx) -> Result<()> {

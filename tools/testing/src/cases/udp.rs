@@ -153,7 +153,7 @@ fn filter(ctx: &Ctx) -> Result<()> {
 fn connected(ctx: &Ctx) -> Result<()> {
     let b = ctx.server_udp()?;
     let at_b = b.local().sys("name")?;
-    let a = ctx.lab.a.udp(ctx.client)?;
+    let a = ctx.lab.a.udp(ctx.client)?.with_patience()?;
     a.connect(at_b).sys("connect")?;
     check_eq!(a.peer().sys("peer")?, at_b, "peer");
     check_eq!(
@@ -235,7 +235,7 @@ fn broadcast(ctx: &Ctx) -> Result<()> {
 }
 
 fn broadcast_arrives(ctx: &Ctx) -> Result<()> {
-    let b = ctx.lab.b.udp(ctx.server)?;
+    let b = ctx.lab.b.udp(ctx.server)?.with_patience()?;
     b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
         .sys("bind")?;
     let port = b.local().sys("name")?.port();
@@ -366,7 +366,7 @@ fn order(ctx: &Ctx) -> Result<()> {
 }
 
 fn wildcard(ctx: &Ctx) -> Result<()> {
-    let b = ctx.lab.a.udp(ctx.family())?;
+    let b = ctx.lab.a.udp(ctx.family())?.with_patience()?;
     b.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
         .sys("bind")?;
     let port = b.local().sys("name")?.port();
