@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-2.0
 """nfqueue.py accept|hold: the program behind `nft … queue` number 0.
 
@@ -6,7 +6,7 @@ Says "ready" once it is bound, then "packet HOOK" for each packet. With accept e
 hold all of them wait until a line comes, and go on then ("released N").
 """
 import os
-import socket
+import _socket as socket
 import struct
 import sys
 

@@ -9,6 +9,7 @@ use netlab::check;
 use netlab::check_eq;
 use netlab::ktap::want_errno;
 use netlab::ktap::Sysc;
+use netlab::tcpinfo::TcpInfo;
 use netlab::Sock;
 
 use crate::blocked::gettid;
@@ -271,9 +272,12 @@ fn siocoutq(ctx: &Ctx) -> Result<()> {
     client.send_all(&[0; 777]).sys("send")?;
     check_eq!(outq(&client)?, 777, "sent, not acknowledged");
     server.recv_exact(&mut [0; 777]).sys("recv")?;
+    // By TCP_INFO, for to ask for SIOCOUTQ takes a process.
     netlab::wait::until("everything acknowledged", || {
-        (outq(&client).ok()? == 0).then_some(())
-    })
+        (TcpInfo::of(&client).ok()?.unacked()? == 0).then_some(())
+    })?;
+    check_eq!(outq(&client)?, 0, "acknowledged");
+    Ok(())
 }
 
 fn short_read(ctx: &Ctx) -> Result<()> {

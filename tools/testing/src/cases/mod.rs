@@ -112,7 +112,7 @@ pub fn as_nobody<T>(f: impl FnOnce() -> T) -> Result<T> {
 pub fn python(sock: &Sock, program: &str) -> Result<String> {
     let copy = std::os::fd::OwnedFd::from(sock.dup().sys("dup")?.into_fd());
     let out = std::process::Command::new("python3")
-        .args(["-c", program])
+        .args(["-ISc", program])
         .stdin(copy)
         .output();
     let Ok(out) = out else {
