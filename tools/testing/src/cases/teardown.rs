@@ -272,7 +272,7 @@ fn device(ctx: &Ctx) -> Result<()> {
 
 /// Sockets with unread and unacknowledged data are closed, and nothing holds their namespaces any more.
 fn namespaces(ctx: &Ctx) -> Result<()> {
-    for _ in 0..3 {
+    for _ in 0..times(ctx).min(3) {
         let ctx = Ctx {
             lab: Lab::new(Link::Veth)?,
             args: ctx.args.clone(),
