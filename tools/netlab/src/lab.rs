@@ -146,8 +146,11 @@ impl Lab {
                 ns: &b,
             },
         )?;
-        Rtnl::of(&a)?.up_with("va", ip_a)?;
-        Rtnl::of(&b)?.up_with("vb", ip_b)?;
+        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
+        at_a.up_with("va", ip_a)?;
+        at_b.up_with("vb", ip_b)?;
+        at_a.carries("va")?;
+        at_b.carries("vb")?;
         let end = |ns, ip, dev: &str, mac| End {
             ns: Arc::new(ns),
             ip,
@@ -193,14 +196,9 @@ impl Lab {
             a: end(a, ip_a, one)?,
             b: end(b, ip_b, two)?,
         };
+        // The cards negotiate, which takes seconds.
         for end in [&lab.a, &lab.b] {
-            crate::wait::until_at_last("carrier on the e1000", || {
-                let text = end
-                    .ns
-                    .run(&["ip", "-o", "link", "show", "dev", &end.dev])
-                    .ok()?;
-                text.contains("LOWER_UP").then_some(())
-            })?;
+            Rtnl::of(&end.ns)?.carries(&end.dev)?;
         }
         Ok(lab)
     }

@@ -23,6 +23,7 @@ use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::link::LinkFlags;
 use netlink_packet_route::link::LinkInfo;
 use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::State;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -30,6 +31,7 @@ use netlink_sys::Socket;
 use netlink_sys::SocketAddr;
 
 use crate::ns::Namespace;
+use crate::wait;
 
 /// One end of a veth pair.
 pub struct Veth<'a> {
@@ -40,6 +42,8 @@ pub struct Veth<'a> {
     /// Where it shall be.
     pub ns: &'a Namespace,
 }
+
+type Answer = NetlinkPayload<RouteNetlinkMessage>;
 
 /// A conversation with the kernel about one namespace.
 pub struct Rtnl(Socket);
@@ -53,18 +57,25 @@ impl Rtnl {
         Ok(Rtnl(socket))
     }
 
-    /// Asks and hears whether it was done.
-    fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+    /// Sends a request and returns the first message that answers it.
+    fn talk(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Answer> {
         let mut message = NetlinkMessage::from(message);
-        message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        message.header.flags = NLM_F_REQUEST | flags;
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         self.0.send(&bytes, 0)?;
         let (answer, _) = self.0.recv_from_full()?;
-        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?.payload {
-            NetlinkPayload::Error(said) if said.code.is_none() => Ok(()),
-            NetlinkPayload::Error(said) => Err(said.to_io().into()),
+        match NetlinkMessage::deserialize(&answer)?.payload {
+            NetlinkPayload::Error(said) if said.code.is_some() => Err(said.to_io().into()),
+            payload => Ok(payload),
+        }
+    }
+
+    /// Asks and hears whether it was done.
+    fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+        match self.talk(message, NLM_F_ACK | flags)? {
+            NetlinkPayload::Error(_) => Ok(()),
             other => bail!("rtnetlink answers {other:?}"),
         }
     }
@@ -122,5 +133,24 @@ impl Rtnl {
         link.header.change_mask = LinkFlags::Up;
         self.ask(RouteNetlinkMessage::SetLink(link), 0)
             .with_context(|| format!("{dev} up"))
+    }
+
+    /// Waits until a device that is up, and whose other end is, carries packets. The first end of a veth pair has no
+    /// carrier when it is set up; it comes with the second, and a worker of the kernel's (`linkwatch_do_dev`) lets
+    /// packets in later. What is sent before is lost without a word.
+    pub fn carries(&self, dev: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = self.index(dev)?;
+        let up = LinkAttribute::OperState(State::Up);
+        wait::until(&format!("{dev} to carry"), || {
+            match self.talk(RouteNetlinkMessage::GetLink(link.clone()), 0) {
+                Ok(Answer::InnerMessage(RouteNetlinkMessage::NewLink(link))) => {
+                    link.attributes.contains(&up).then_some(())
+                }
+                _ => None,
+            }
+        })?;
+        // The worker says so a moment too soon, but within the lock that this takes.
+        self.up(dev)
     }
 }
