@@ -134,7 +134,8 @@ impl Lab {
         // Fixed addresses make captures from two runs comparable.
         let (mac_a, mac_b) = ([2, 0, 0, 0, 0, 0x0a], [2, 0, 0, 0, 0, 0x0b]);
         let (ip_a, ip_b) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
-        Rtnl::of(&a)?.veth(
+        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
+        at_a.veth(
             &Veth {
                 dev: "va",
                 mac: mac_a,
@@ -146,7 +147,6 @@ impl Lab {
                 ns: &b,
             },
         )?;
-        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
         at_a.up_with("va", ip_a)?;
         at_b.up_with("vb", ip_b)?;
         at_a.carries("va")?;
@@ -180,8 +180,9 @@ impl Lab {
             b.path()
         ))?;
         let (ip_a, ip_b) = (Ipv4Addr::new(10, 78, 0, 1), Ipv4Addr::new(10, 78, 0, 2));
-        Rtnl::of(&a)?.up_with(one, ip_a)?;
-        Rtnl::of(&b)?.up_with(two, ip_b)?;
+        let (at_a, at_b) = (Rtnl::of(&a)?, Rtnl::of(&b)?);
+        at_a.up_with(one, ip_a)?;
+        at_b.up_with(two, ip_b)?;
         let end = |ns: Namespace, ip, dev: &str| -> Result<End> {
             let mac = ns.enter(|| mac_of(dev))?;
             Ok(End {
@@ -197,9 +198,8 @@ impl Lab {
             b: end(b, ip_b, two)?,
         };
         // The cards negotiate, which takes seconds.
-        for end in [&lab.a, &lab.b] {
-            Rtnl::of(&end.ns)?.carries(&end.dev)?;
-        }
+        at_a.carries(one)?;
+        at_b.carries(two)?;
         Ok(lab)
     }
 }
