@@ -32,6 +32,11 @@ impl Ctx {
         self.client
     }
 
+    /// So many of these bytes, or rounds, as `--part` leaves; one at least.
+    pub fn part(&self, of: usize) -> usize {
+        (of / self.args.part as usize).max(1)
+    }
+
     /// A TCP socket at the client's end.
     pub fn tcp(&self) -> Result<Sock> {
         self.lab.a.tcp(self.client)

@@ -66,7 +66,7 @@ pub struct Args {
     /// Bytes that the group `nic` transfers each way.
     #[arg(long, default_value_t = 64 << 20)]
     pub nic_bytes: usize,
-    /// The group `transfer` moves one part in so many of its data.
+    /// The groups `transfer` and `modes` move one part in so many of their data.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub part: u32,
     /// Frames of a fuzz or a flood at the most: where the kernel looks at every access they are dear.

@@ -129,8 +129,8 @@ fn two_servers(ctx: &Ctx) -> Result<()> {
     let (hc, hs) = pair(ctx, &host, at_host)?;
     let (oc, os) = pair(ctx, &ours, at_ours)?;
     std::thread::scope(|s| {
-        let theirs = s.spawn(|| payload::exchange(&hc, &hs, 1, 1 << 20));
-        let mine = payload::exchange(&oc, &os, 2, 1 << 20);
+        let theirs = s.spawn(|| payload::exchange(&hc, &hs, 1, ctx.part(1 << 20)));
+        let mine = payload::exchange(&oc, &os, 2, ctx.part(1 << 20));
         theirs.join().expect("no panic").and(mine)
     })?;
     // And the host's server cannot take the same port on the same address unnoticed by its peers.
@@ -157,10 +157,10 @@ fn same_port(ctx: &Ctx) -> Result<()> {
     drop(host);
     ours.bind(addr).sys("bind")?;
     ours.listen(16).sys("listen")?;
-    payload::exchange(&hc, &hs, 1, 100_000)?;
+    payload::exchange(&hc, &hs, 1, ctx.part(100_000))?;
     let (oc, os) = pair(ctx, &ours, addr)?;
-    payload::exchange(&oc, &os, 2, 100_000)?;
-    payload::exchange(&hc, &hs, 3, 100_000)?;
+    payload::exchange(&oc, &os, 2, ctx.part(100_000))?;
+    payload::exchange(&hc, &hs, 3, ctx.part(100_000))?;
     no_reset_on(&tap)
 }
 
@@ -188,7 +188,9 @@ fn held_ports(ctx: &Ctx) -> Result<()> {
 /// must keep silent.
 fn no_rst(ctx: &Ctx) -> Result<()> {
     let tap = Tap::new(&ctx.lab.a, ETH_P_ALL)?;
-    for round in 0..50 {
+    // Two at least: each end closes first once.
+    let rounds = ctx.part(50).max(2) as u64;
+    for round in 0..rounds {
         let (l, addr) = listen(ctx, subject(ctx))?;
         let (client, server) = pair(ctx, &l, addr)?;
         payload::exchange(&client, &server, round, 5000)?;
@@ -204,7 +206,7 @@ fn no_rst(ctx: &Ctx) -> Result<()> {
     l.bind(ctx.lab.a.at(0)).sys("bind")?;
     l.listen(16).sys("listen")?;
     let addr = l.local().sys("name")?;
-    for round in 0..50 {
+    for round in 0..rounds {
         let client = ctx.lab.b.tcp(subject(ctx))?;
         client.connect(addr).sys("connect")?;
         let server = l.accept().sys("accept")?;
@@ -349,7 +351,7 @@ fn carries(ctx: &Ctx) -> Result<()> {
     set_mode(ctx, "replace")?;
     let (l, addr) = listen(ctx, subject(ctx))?;
     let (client, server) = pair(ctx, &l, addr)?;
-    payload::exchange(&client, &server, 4, 1 << 20)?;
+    payload::exchange(&client, &server, 4, ctx.part(1 << 20))?;
     let (a, b) = (
         ctx.lab.a.udp(HOST)?.with_patience()?,
         ctx.lab.b.udp(subject(ctx))?.with_patience()?,

@@ -39,29 +39,24 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-/// So much of this many bytes as shall be moved.
-fn part(ctx: &Ctx, bytes: usize) -> usize {
-    bytes / ctx.args.part as usize
-}
-
 fn upload(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    payload::transfer(&client, &server, 1, part(ctx, 16 * MIB))
+    payload::transfer(&client, &server, 1, ctx.part(16 * MIB))
 }
 
 fn download(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    payload::transfer(&server, &client, 2, part(ctx, 16 * MIB))
+    payload::transfer(&server, &client, 2, ctx.part(16 * MIB))
 }
 
 fn exchange(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    payload::exchange(&client, &server, 3, part(ctx, 4 * MIB))
+    payload::exchange(&client, &server, 3, ctx.part(4 * MIB))
 }
 
 fn small_writes(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    let data = Stream::new(4).bytes(part(ctx, 20_000));
+    let data = Stream::new(4).bytes(ctx.part(20_000));
     for nodelay in [false, true] {
         client.nodelay(nodelay).sys("TCP_NODELAY")?;
         std::thread::scope(|s| {
@@ -79,7 +74,7 @@ fn small_writes(ctx: &Ctx) -> Result<()> {
 
 fn small_reads(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    let data = Stream::new(5).bytes(part(ctx, 20_000));
+    let data = Stream::new(5).bytes(ctx.part(20_000));
     std::thread::scope(|s| {
         let t = s.spawn(|| client.send_all(&data));
         let mut got = Vec::new();
@@ -103,7 +98,7 @@ fn small_buffer(ctx: &Ctx) -> Result<()> {
     client
         .set(c::SOL_SOCKET, c::SO_SNDBUF, 4608)
         .sys("SO_SNDBUF")?;
-    payload::transfer(&client, &server, 6, part(ctx, MIB / 4))
+    payload::transfer(&client, &server, 6, ctx.part(MIB / 4))
 }
 
 /// The reader stops until the writer is stuck on a closed window, then takes everything.
@@ -137,7 +132,7 @@ fn zero_window(ctx: &Ctx) -> Result<()> {
 
 fn sendfile(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    let data = Stream::new(7).bytes(part(ctx, 3 * MIB + 7));
+    let data = Stream::new(7).bytes(ctx.part(3 * MIB + 7));
     let mut file = std::fs::File::from(std::os::fd::OwnedFd::from(
         uapi::memfd_create("payload", c::MFD_CLOEXEC).sys("memfd_create")?,
     ));
@@ -166,7 +161,7 @@ fn sendfile(ctx: &Ctx) -> Result<()> {
 fn splice_out(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     let (r, w) = uapi::pipe2(c::O_CLOEXEC).sys("pipe")?;
-    let data = Stream::new(8).bytes(part(ctx, MIB));
+    let data = Stream::new(8).bytes(ctx.part(MIB));
     std::thread::scope(|s| {
         let filler = s.spawn(|| -> Result<()> {
             let mut rest = &data[..];
@@ -197,7 +192,7 @@ fn splice_out(ctx: &Ctx) -> Result<()> {
 fn splice_in(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
     let (r, w) = uapi::pipe2(c::O_CLOEXEC).sys("pipe")?;
-    let data = Stream::new(9).bytes(part(ctx, MIB));
+    let data = Stream::new(9).bytes(ctx.part(MIB));
     std::thread::scope(|s| {
         let sender = s.spawn(|| {
             let sent = client.send_all(&data);
@@ -230,7 +225,7 @@ fn splice_in(ctx: &Ctx) -> Result<()> {
 /// Each write is shorter than the buffer, so the socket's lock keeps it whole.
 fn writers(ctx: &Ctx) -> Result<()> {
     let (client, server) = ctx.connected()?;
-    let (writers, each, len) = (4u8, part(ctx, 200), 100usize);
+    let (writers, each, len) = (4u8, ctx.part(200), 100usize);
     std::thread::scope(|s| {
         for id in 0..writers {
             let client = &client;
