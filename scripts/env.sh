@@ -48,3 +48,53 @@ publish() {
 		mv -T "$1" "$2"
 	fi
 }
+
+# inputs PATH...: a stamp of the sources there (paths within the checkout), of the toolchain and of $BUILT_AGAINST.
+inputs() {
+	{
+		(cd "$REPO" && find "$@" -type f -not -path '*/target/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+		cat "$ROOT/.stamp"
+		printf '%s\n' "${BUILT_AGAINST:-}" "${KCFLAGS:-}" "${KRUSTFLAGS:-}" "${RUSTFLAGS:-}"
+	} | sha256sum | cut -c1-16
+}
+
+# built NAME STAMP: true if $BUILD/NAME is made from these inputs. What another checkout has made from them is taken over.
+built() {
+	local other new
+	fresh "$BUILD/$1" "$2" && return
+	for other in "$CACHE"/build/*/"$1"; do
+		fresh "$other" "$2" || continue
+		new=$(mktemp -d "$CACHE/tmp/built.XXXXXX")
+		# Unless it is being built anew meanwhile.
+		if cp -a "$other/." "$new/" && fresh "$other" "$2"; then publish "$new" "$BUILD/$1" "$2"; return; fi
+		rm -rf "$new"
+	done
+	return 1
+}
+
+# cargo_target WORKSPACE: cargo's target directory, as it is named inside the root. A checkout without one begins with
+# that of another, for most of it are libraries from elsewhere; not with the workspace's own, see BUILD.
+cargo_target() {
+	local name=cargo-${1//\//-} other new crate
+	for other in "$CACHE"/build/*/"$name"; do
+		[[ ! -e $BUILD/$name && -d $other ]] || continue
+		new=$(mktemp -d "$CACHE/tmp/target.XXXXXX")
+		if copy_target "$other" "$new"; then
+			while read -r crate; do rm -rf "$new"/*/.fingerprint/"$crate"-*; done < <(
+				find "$REPO/$1" -name Cargo.toml -exec sed -nE 's/^name = "(.*)"/\1/p' {} +)
+			mkdir -p "$BUILD"
+			chmod 755 "$new"
+			mv -T "$new" "$BUILD/$name" 2>/dev/null || :
+		fi
+		rm -rf "$new"
+	done
+	printf '%s\n' "$(in_root_path "$BUILD")/$name"
+}
+
+# copy_target FROM TO: unless cargo writes there, which then holds a lock for each profile.
+copy_target() (
+	for lock in "$1"/*/.cargo-lock; do
+		exec {fd}<"$lock" && flock -ns "$fd" || exit
+	done
+	cp -a "$1/." "$2/"
+)
