@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which of a case's allocations are worth failing: each way that leads to one, a few times in each case and some
-//! times in all, but not the thousandth segment of a transfer, nor in every case the first socket.
+//! Which of a case's allocations are worth failing: each way that leads to one in two cases, of the first its first
+//! allocation and of the second its last, for the state around it differs; but not the thousandth segment of a
+//! transfer, nor in every case the first socket.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 
 use super::chain::Chain;
-
-/// So often a chain fails in one case, first and last not told apart by anything else.
-const IN_A_CASE: u32 = 2;
-
-/// So often in all cases of a run: the state around it differs from case to case.
-const IN_ALL: u32 = 3;
 
 /// How far the order of allocations may shift from one run of a case to the next and still be followed.
 const SHIFT: usize = 200;
@@ -31,7 +26,10 @@ pub struct Places {
     expected: Vec<Chain>,
     /// The chain of the n-th allocation is expected at `n - 1 + shift`.
     shift: isize,
-    here: HashMap<Chain, u32>,
+    /// Where each chain is expected last.
+    last: HashMap<Chain, usize>,
+    /// What has failed in this case.
+    here: HashSet<Chain>,
     failed: Failed,
     /// How many places were left out.
     left_out: u64,
@@ -39,10 +37,13 @@ pub struct Places {
 
 impl Places {
     pub fn new(expected: Vec<Chain>, failed: Failed) -> Self {
+        let places = expected.iter().enumerate();
+        let last = places.map(|(at, &chain)| (chain, at)).collect();
         Places {
             expected,
             shift: 0,
-            here: HashMap::new(),
+            last,
+            here: HashSet::new(),
             failed,
             left_out: 0,
         }
@@ -55,15 +56,20 @@ impl Places {
         (at < self.expected.len()).then_some(at)
     }
 
-    fn is_worn(&self, chain: Chain) -> bool {
-        let times = |of: &HashMap<Chain, u32>| of.get(&chain).copied().unwrap_or(0);
-        times(&self.here) >= IN_A_CASE || times(&self.failed.times) >= IN_ALL
+    fn is_worth_it(&self, at: usize) -> bool {
+        let chain = self.expected[at];
+        !self.here.contains(&chain)
+            && match self.failed.times.get(&chain) {
+                None => true,
+                Some(1) => self.last[&chain] == at,
+                Some(_) => false,
+            }
     }
 
     /// The first place from `n` on that is worth it.
     pub fn from(&mut self, mut n: u64) -> u64 {
         while let Some(at) = self.expected_at(n) {
-            if !self.is_worn(self.expected[at]) {
+            if self.is_worth_it(at) {
                 break;
             }
             self.left_out += 1;
@@ -84,7 +90,7 @@ impl Places {
 
     /// The `n`-th has failed, which was this chain.
     pub fn has_failed(&mut self, n: u64, chain: Chain) {
-        *self.here.entry(chain).or_default() += 1;
+        self.here.insert(chain);
         *self.failed.times.entry(chain).or_default() += 1;
         let Some(at) = self.expected_at(n) else {
             return;
@@ -141,29 +147,29 @@ impl Places {
 mod tests {
     use super::*;
 
-    /// Fails what `places` says in a case that allocates by `chains`; how often each chain failed.
-    fn sweep(chains: &[u64], failed: &mut Failed) -> HashMap<u64, u32> {
+    /// Fails what `places` says in a case that allocates by `chains`; which allocations that were.
+    fn sweep(chains: &[u64], failed: &mut Failed) -> Vec<u64> {
         let expected = chains.iter().map(|&c| Chain::of(c)).collect();
         let mut places = Places::new(expected, std::mem::take(failed));
-        let mut times = HashMap::new();
+        let mut at = Vec::new();
         let mut n = places.from(1);
         while let Some(&c) = chains.get(n as usize - 1) {
-            *times.entry(c).or_default() += 1;
+            at.push(n);
             places.has_failed(n, Chain::of(c));
             n = places.after(n);
         }
         *failed = places.end();
-        times
+        at
     }
 
     #[test]
-    fn a_chain_fails_twice_in_a_case_and_three_times_in_all() {
+    fn a_chain_fails_first_in_one_case_and_last_in_another() {
         let mut failed = Failed::default();
-        let chains = [1, 2, 3, 3, 3, 3, 3, 2, 2, 1];
-        assert_eq!(sweep(&chains, &mut failed), [(1, 2), (2, 2), (3, 2)].into());
-        assert_eq!(sweep(&chains, &mut failed), [(1, 1), (2, 1), (3, 1)].into());
-        assert_eq!(sweep(&chains, &mut failed), [].into());
-        assert_eq!(sweep(&[1, 4, 2], &mut failed), [(4, 1)].into());
+        let chains = [1, 2, 3, 3, 3, 2, 1];
+        assert_eq!(sweep(&chains, &mut failed), [1, 2, 3]);
+        assert_eq!(sweep(&chains, &mut failed), [5, 6, 7]);
+        assert_eq!(sweep(&chains, &mut failed), []);
+        assert_eq!(sweep(&[1, 4, 4, 2], &mut failed), [2]);
     }
 
     #[test]
