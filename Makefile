@@ -15,7 +15,7 @@ SHELL := /bin/bash
 S := scripts
 
 # What a person says on make's command line reaches the scripts as environment.
-export CMD FILES OUT MODE NIC NICDRV NICOPTS NICBUS MONITOR PORTS ICOUNT CPUS MEM TIMEOUT HOSTFWD PCAP NOLOAD KEEP
+export CMD FILES OUT MODE NIC NICDRV NICOPTS NICBUS MONITOR PORTS ICOUNT CPUS MEM LEAN TIMEOUT HOSTFWD PCAP NOLOAD KEEP
 export MODPARAMS MODULES TOOLS APPEND QEMU_ARGS LOG V TESTS JOBS SCRIPTS FAMILY RUNNER KDIR
 # KERNEL names the guest's kernel; the scripts use that name for a directory.
 KERNEL_KIND := $(or $(KERNEL),stock)
