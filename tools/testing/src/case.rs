@@ -264,6 +264,10 @@ pub fn plan(args: &Args) -> Vec<Planned> {
             (p.link == Link::Nic).then(|| (p.client.to_string(), p.server.to_string()))
         });
     }
+    if let Some(after) = &args.after {
+        let found = plan.iter().position(|p| p.name.contains(after));
+        plan.drain(..found.map_or(plan.len(), |at| at + 1));
+    }
     plan
 }
 

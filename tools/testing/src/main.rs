@@ -38,6 +38,9 @@ pub struct Args {
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     pub case: String,
+    /// Only those behind the first whose name contains this: the rest of a sweep that was interrupted.
+    #[arg(long)]
+    pub after: Option<String>,
     /// Only over these links: lo, veth, nic.
     #[arg(long, value_delimiter = ',', default_value = "lo,veth")]
     pub link: Vec<Link>,
