@@ -362,10 +362,8 @@ fn send(
     }
     x.tos = params.ipc.tos.unwrap_or(x.tos);
     x.ttl = params.ipc.ttl.unwrap_or(x.ttl);
-    x.id = match x.dont_fragment {
-        true => 0,
-        false => so.next_ip_id(segs),
-    };
+    // Not the socket's own: pieces of two sockets' datagrams would be taken for those of one (RFC 6864, 4.3).
+    x.id = state.idents.select(&x, segs);
     let sent = tx::queue_xmit(state, way, skb, &x, mtu, so.as_ptr(), inet_sock::now());
     match sent {
         Ok(()) => {

@@ -2,6 +2,7 @@
 //! Fragments: what is too long goes in pieces, and what comes in pieces comes together, unless somebody plays
 //! tricks with them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -28,6 +29,12 @@ const MF: u16 = 0x2000;
 pub const CASES: &[Case] = &[
     Case::two(G, "long_datagrams_there_and_back", there_and_back),
     Case::two(G, "pieces_on_the_wire", on_the_wire).veth(),
+    Case::two(
+        G,
+        "identifications_of_several_sockets_differ",
+        identifications,
+    )
+    .veth(),
     Case::two(G, "last_piece_first", reversed).veth(),
     Case::two(G, "a_double_is_no_harm", doubled).veth(),
     Case::two(G, "overlap_spoils_the_datagram", overlap).veth(),
@@ -151,6 +158,43 @@ impl Sender {
         check_eq!(more, 0, "events when nothing should be there");
         Ok(())
     }
+}
+
+/// RFC 6864, 4.3: pieces of two sockets' datagrams must not be taken for those of one.
+fn identifications(ctx: &Ctx) -> Result<()> {
+    const SOCKETS: usize = 8;
+    let b = ctx.server_udp()?;
+    let at_b = b.local().sys("name")?;
+    let tap = Tap::new(&ctx.lab.b, ETH_P_ALL)?;
+    let data = Stream::new(3).bytes(3000);
+    for connected in [false, true] {
+        for _ in 0..SOCKETS {
+            let a = ctx.udp()?;
+            if connected {
+                a.connect(at_b).sys("connect")?;
+                a.send(&data, 0).sys("send")?;
+            } else {
+                a.sendto(&data, 0, at_b).sys("sendto")?;
+            }
+            b.recv(&mut vec![0; 4000], 0).sys("recv")?;
+        }
+        let mut ids = HashSet::new();
+        for (way, f) in tap.drain()? {
+            if let Some((header, _)) = f.ipv4().filter(|_| way == Way::In) {
+                let first = u16::from_be_bytes([header[6], header[7]]) == MF;
+                if header[9] == 17 && first {
+                    ids.insert([header[4], header[5]]);
+                }
+            }
+        }
+        // A connected socket of Linux's has a counter of its own, which begins at random.
+        let least = if connected { 2 } else { SOCKETS };
+        check!(
+            ids.len() >= least,
+            "{SOCKETS} sockets (connected: {connected}) sent {ids:?}"
+        );
+    }
+    Ok(())
 }
 
 fn reversed(ctx: &Ctx) -> Result<()> {
