@@ -334,6 +334,7 @@ fn accept_flags(ctx: &Ctx) -> Result<()> {
 
 fn accept_blocks(ctx: &Ctx) -> Result<()> {
     let (l, addr) = ctx.listener(1)?;
+    let l = l.with_patience()?;
     std::thread::scope(|s| {
         let (tx, rx) = std::sync::mpsc::channel();
         let t = s.spawn(move || {
