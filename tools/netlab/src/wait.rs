@@ -17,6 +17,14 @@ use uapi::c;
 /// CPU shares its host with others.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a clock of clock_gettime(2) says, for those that std does not name.
+pub fn clock(id: c::clockid_t) -> Duration {
+    let mut t: c::timespec = uapi::pod_zeroed();
+    // Only a clock that the kernel does not have fails.
+    uapi::clock_gettime(id, &mut t).expect("a clock of this kernel");
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
 /// Polls one descriptor for `events` and returns what is ready: 0 when `timeout` passed.
 pub fn poll_fd(fd: &impl AsRawFd, events: i16, timeout: Duration) -> Result<i16, uapi::Errno> {
     let end = Instant::now() + timeout;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The clock by which a script is judged: CLOCK_REALTIME, which also stamps captured packets.
 
+use netlab::wait;
 use uapi::c;
 
 use crate::script::Usec;
@@ -16,10 +17,7 @@ pub fn uptime() -> Usec {
 }
 
 fn read(clock: c::clockid_t) -> Usec {
-    let mut t: c::timespec = uapi::pod_zeroed();
-    // It cannot fail for these clocks.
-    let _ = uapi::clock_gettime(clock, &mut t);
-    t.tv_sec * 1_000_000 + t.tv_nsec / 1000
+    wait::clock(clock).as_micros() as Usec
 }
 
 /// Sleeps until `time`.

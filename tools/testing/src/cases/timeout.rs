@@ -9,6 +9,7 @@ use netlab::check;
 use netlab::check_eq;
 use netlab::ktap::want_errno;
 use netlab::ktap::Sysc;
+use netlab::wait;
 use netlab::Errno;
 
 use crate::blocked::gettid;
@@ -39,10 +40,7 @@ const LIMIT: Duration = Duration::from_millis(150);
 /// The time by the clock that goes with the ticks, in which the kernel counts these limits. A guest that was kept from
 /// running has ticks to make up for, and then a limit ends before other clocks say so.
 fn ticks() -> Duration {
-    let mut t: c::timespec = uapi::pod_zeroed();
-    // It cannot fail for this clock.
-    let _ = uapi::clock_gettime(c::CLOCK_MONOTONIC_COARSE, &mut t);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    wait::clock(c::CLOCK_MONOTONIC_COARSE)
 }
 
 /// Requires that the limit was kept since then, but for the tick that had begun (4 ms), and one of rounding.
