@@ -17,9 +17,16 @@
 //! and take them back.
 
 pub(super) mod ops;
+mod registration;
+mod rtnl;
+
+pub(crate) use registration::{
+    Config,
+    Registration, //
+};
+pub(crate) use rtnl::Rtnl;
 
 use super::page_pool::Page;
-use super::pci;
 use super::skb::{
     RxSkb,
     TxSkb, //
@@ -30,29 +37,15 @@ use core::marker::{
     PhantomData,
     PhantomPinned, //
 };
-use core::mem::{
-    align_of,
-    offset_of,
-    size_of, //
-};
+use core::mem::offset_of;
 use core::ops::Deref;
-use core::ptr::{
-    addr_of_mut,
-    NonNull, //
-};
+use core::ptr::addr_of_mut;
 use core::sync::atomic::{
     AtomicUsize,
     Ordering, //
 };
-use kernel::error::{
-    code::ENOMEM,
-    to_result,
-    Result, //
-};
-use kernel::ffi::{
-    c_int,
-    c_ulong, //
-};
+use kernel::error::Result;
+use kernel::ffi::c_ulong;
 
 /// Bytes of a hardware address.
 pub(crate) const ETH_ALEN: usize = bindings::ETH_ALEN as usize;
@@ -370,170 +363,6 @@ impl<T: Driver> Device<T> {
     }
 }
 
-/// The RTNL is held, and with it the device's administration.
-///
-/// Nothing here calls back into the driver, so that there is never a second one.
-pub(crate) struct Rtnl<'a, T: Driver> {
-    dev: &'a Device<T>,
-}
-
-impl<T: Driver> Deref for Rtnl<'_, T> {
-    type Target = Device<T>;
-
-    #[inline]
-    fn deref(&self) -> &Device<T> {
-        self.dev
-    }
-}
-
-impl<'a, T: Driver> Rtnl<'a, T> {
-    /// # Safety
-    ///
-    /// The RTNL must be held during `'a`, and no other value of this type be in use for this device.
-    pub(super) unsafe fn assume(dev: &'a Device<T>) -> Self {
-        Rtnl { dev }
-    }
-
-    fn state(&mut self) -> &mut Admin<T> {
-        // SAFETY: The RTNL is held, and `self` is the only one by the contract of `assume`.
-        unsafe { &mut *(*self.dev.private()).admin.get() }
-    }
-
-    /// What the driver keeps under the RTNL.
-    pub(crate) fn admin(&mut self) -> &mut T::Admin {
-        &mut self.state().driver
-    }
-
-    /// Whether the device is between [`Rtnl::start`] and [`Rtnl::stop`].
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.state().running
-    }
-
-    /// Whether the device is up as far as the user is concerned.
-    pub(crate) fn is_up(&self) -> bool {
-        // SAFETY: Live by the type invariant, and the RTNL guards the flags.
-        unsafe { (*self.as_ptr()).flags & bindings::net_device_flags_IFF_UP != 0 }
-    }
-
-    /// Asks for interrupt `irq`, which others may share. From now on [`Driver::interrupt`] is called.
-    pub(crate) fn request_irq(&mut self, irq: u32) -> Result {
-        let dev = self.as_ptr();
-        // SAFETY: The name lives as long as the device, which gives the interrupt back before it goes.
-        to_result(unsafe {
-            bindings::request_threaded_irq(
-                irq,
-                Some(ops::interrupt::<T>),
-                None,
-                bindings::IRQF_SHARED as c_ulong,
-                addr_of_mut!((*dev).name).cast(),
-                dev.cast(),
-            )
-        })?;
-        self.state().irq = Some(irq);
-        Ok(())
-    }
-
-    /// Gives the interrupt back. When it returns, [`Driver::interrupt`] has returned, too.
-    pub(crate) fn free_irq(&mut self) {
-        let dev = self.as_ptr();
-        if let Some(irq) = self.state().irq.take() {
-            // SAFETY: Asked for by `request_irq`, with the same device.
-            unsafe { bindings::free_irq(irq, dev.cast()) };
-        }
-    }
-
-    /// Waits until [`Driver::interrupt`] has returned.
-    pub(crate) fn synchronize_irq(&mut self) {
-        if let Some(irq) = self.state().irq {
-            // SAFETY: No requirements but process context.
-            unsafe { bindings::synchronize_irq(irq) };
-        }
-    }
-
-    /// Hands over what sending and polling need, and lets NAPI run. The transmit queue stays stopped until
-    /// [`Device::start_queue`] or [`Device::wake_queue`].
-    pub(crate) fn start(&mut self, xmit: T::Xmit, poll: T::Poll) {
-        drop(self.stop());
-        let (dev, private) = (self.as_ptr(), self.private());
-        // SAFETY: The transmit lock is taken for its value. NAPI does not run (it starts disabled, and `stop`
-        // disables it), so that nobody else touches the poll function's.
-        unsafe {
-            bindings::netif_tx_lock_bh(dev);
-            *(*private).xmit.get() = Some(xmit);
-            bindings::netif_tx_unlock_bh(dev);
-            *(*private).poll.get() = Some(poll);
-            bindings::napi_enable(self.napi());
-            for kind in QUEUES {
-                bindings::netif_queue_set_napi(dev, 0, kind, self.napi());
-            }
-        }
-        self.state().running = true;
-    }
-
-    /// Stops the transmit queue and NAPI, waits until neither runs, and takes back what they had. `None` if
-    /// they did not run.
-    pub(crate) fn stop(&mut self) -> Option<(T::Xmit, T::Poll)> {
-        if !core::mem::replace(&mut self.state().running, false) {
-            return None;
-        }
-        let (dev, private) = (self.as_ptr(), self.private());
-        // SAFETY: `napi_disable` returns when the poll function does not run and will not; the transmit lock
-        // is taken for its value.
-        unsafe {
-            bindings::netif_tx_disable(dev);
-            for kind in QUEUES {
-                bindings::netif_queue_set_napi(dev, 0, kind, core::ptr::null_mut());
-            }
-            bindings::napi_disable(self.napi());
-            bindings::netif_tx_lock_bh(dev);
-            let xmit = (*(*private).xmit.get()).take();
-            bindings::netif_tx_unlock_bh(dev);
-            bindings::netdev_reset_queue(dev);
-            xmit.zip((*(*private).poll.get()).take())
-        }
-    }
-
-    /// Waits until [`Driver::watchdog`] has returned; it is not called again until it is called for.
-    pub(crate) fn cancel_watchdog(&mut self) {
-        // SAFETY: Initialised with the device. The watchdog does not take the RTNL, as its contract says.
-        unsafe { bindings::cancel_delayed_work_sync((*self.private()).watchdog.get()) };
-    }
-
-    /// Calls [`Driver::set_rx_mode`] with the lists as they are.
-    pub(crate) fn refresh_rx_mode(&mut self) {
-        let dev = self.as_ptr();
-        // SAFETY: Live by the type invariant; the lock guards the lists.
-        unsafe {
-            bindings::netif_addr_lock_bh(dev);
-            ops::call_set_rx_mode::<T>(dev);
-            bindings::netif_addr_unlock_bh(dev);
-        }
-    }
-
-    /// Sets the largest packet, IP header included, in bytes.
-    pub(crate) fn set_mtu(&mut self, mtu: u32) {
-        // SAFETY: Live by the type invariant, and the RTNL guards writing.
-        unsafe { addr_of_mut!((*self.as_ptr()).mtu).write_volatile(mtu) };
-    }
-
-    /// Takes the device away from the stack, for the card cannot be used for a while.
-    pub(crate) fn detach(&mut self) {
-        // SAFETY: Live by the type invariant.
-        unsafe { bindings::netif_device_detach(self.as_ptr()) };
-    }
-
-    /// Gives the device back to the stack.
-    pub(crate) fn attach(&mut self) {
-        // SAFETY: Live by the type invariant.
-        unsafe { bindings::netif_device_attach(self.as_ptr()) };
-    }
-}
-
-const QUEUES: [bindings::netdev_queue_type; 2] = [
-    bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX,
-    bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_TX,
-];
-
 /// NAPI's poll function is running here.
 ///
 /// # Invariants
@@ -632,129 +461,6 @@ impl Addresses<'_> {
                 f(addr_of_mut!((*ha).addr).cast::<[u8; ETH_ALEN]>().read());
                 entry = (*entry).next;
             }
-        }
-    }
-}
-
-/// What a new device is like.
-pub(crate) struct Config {
-    /// Its hardware address.
-    pub(crate) addr: [u8; ETH_ALEN],
-    /// What it does at first ([`feature`]).
-    pub(crate) features: u64,
-    /// What it may be told to do or not to do.
-    pub(crate) hw_features: u64,
-    /// What it does for devices of its VLANs.
-    pub(crate) vlan_features: u64,
-    /// Limits of its MTU, in bytes.
-    pub(crate) mtu: core::ops::RangeInclusive<u32>,
-    /// How long its transmit queue may be stopped, in ticks.
-    pub(crate) tx_timeout: c_int,
-    /// Whether it keeps a list of unicast addresses of others.
-    pub(crate) unicast_filter: bool,
-}
-
-/// A device that the system knows; dropped, it is brought down and goes.
-pub(crate) struct Registration<T: Driver + super::ethtool::Ops> {
-    dev: NonNull<bindings::net_device>,
-    registered: bool,
-    _driver: PhantomData<T>,
-}
-
-// SAFETY: What is reached through it is shared, and `Sync`.
-unsafe impl<T: Driver + super::ethtool::Ops> Send for Registration<T> {}
-// SAFETY: As above.
-unsafe impl<T: Driver + super::ethtool::Ops> Sync for Registration<T> {}
-
-impl<T: Driver + super::ethtool::Ops> Registration<T> {
-    /// Makes a device for a card and lets the system know it. Process context without the RTNL; sleeps.
-    pub(crate) fn new(card: &pci::Device, data: T, admin: T::Admin, conf: &Config) -> Result<Self> {
-        const {
-            assert!(align_of::<Private<T>>() <= 64);
-        }
-        // SAFETY: No requirements. The private part is aligned to a cache line.
-        let dev = unsafe { bindings::alloc_etherdev_mqs(size_of::<Private<T>>() as c_int, 1, 1) };
-        let dev = NonNull::new(dev).ok_or(ENOMEM)?;
-        let ptr = dev.as_ptr();
-        // SAFETY: A new device is ours alone. The works and the instance stay where they are until it goes.
-        unsafe {
-            let private = Device::<T>::from_ptr(ptr).private();
-            private.write(Private {
-                data,
-                xmit: UnsafeCell::new(None),
-                poll: UnsafeCell::new(None),
-                admin: UnsafeCell::new(Admin {
-                    driver: admin,
-                    running: false,
-                    irq: None,
-                }),
-                napi: core::mem::zeroed(),
-                watchdog: core::mem::zeroed(),
-                reset: core::mem::zeroed(),
-                dev: ptr,
-                parent: card.as_dev_ptr(),
-            });
-            bindings::init_delayed_work((*private).watchdog.get(), Some(ops::watchdog::<T>));
-            bindings::init_work((*private).reset.get(), Some(ops::reset::<T>));
-            bindings::set_netdev_dev(ptr, card.as_dev_ptr());
-            bindings::netif_napi_add(ptr, (*private).napi.get(), Some(ops::poll::<T>));
-            bindings::netif_napi_set_irq((*private).napi.get(), card.irq() as c_int);
-            bindings::eth_hw_addr_set(ptr, conf.addr.as_ptr());
-            let net = &mut *ptr;
-            net.netdev_ops = ops::Table::<T>::OPS;
-            net.ethtool_ops = super::ethtool::Table::<T>::OPS;
-            net.features |= conf.features;
-            net.hw_features |= conf.hw_features;
-            net.vlan_features |= conf.vlan_features;
-            net.min_mtu = *conf.mtu.start();
-            net.max_mtu = *conf.mtu.end();
-            net.watchdog_timeo = conf.tx_timeout;
-            if conf.unicast_filter {
-                let fast = &mut net.__bindgen_anon_1.__bindgen_anon_1;
-                fast.set_priv_flags(
-                    fast.priv_flags() | bindings::netdev_priv_flags_IFF_UNICAST_FLT as c_ulong,
-                );
-            }
-            net.perm_addr[..ETH_ALEN].copy_from_slice(&conf.addr);
-        }
-        let mut new: Registration<T> = Registration {
-            dev,
-            registered: false,
-            _driver: PhantomData,
-        };
-        // SAFETY: Initialised above.
-        to_result(unsafe { bindings::register_netdev(ptr) })?;
-        new.registered = true;
-        // No link is known before the device is up, and ethtool shows it before.
-        new.carrier_off();
-        Ok(new)
-    }
-}
-
-impl<T: Driver + super::ethtool::Ops> Deref for Registration<T> {
-    type Target = Device<T>;
-
-    fn deref(&self) -> &Device<T> {
-        // SAFETY: The device lives until `self` is dropped.
-        unsafe { Device::from_ptr(self.dev.as_ptr()) }
-    }
-}
-
-impl<T: Driver + super::ethtool::Ops> Drop for Registration<T> {
-    fn drop(&mut self) {
-        let ptr = self.dev.as_ptr();
-        // SAFETY: The device is ours. Unregistering stops it; after that and after the works are cancelled
-        // nobody knows the private part any more.
-        unsafe {
-            if self.registered {
-                bindings::unregister_netdev(ptr);
-            }
-            let private = self.private();
-            bindings::cancel_delayed_work_sync((*private).watchdog.get());
-            bindings::cancel_work_sync((*private).reset.get());
-            bindings::netif_napi_del((*private).napi.get());
-            core::ptr::drop_in_place(private);
-            bindings::free_netdev(ptr);
         }
     }
 }
