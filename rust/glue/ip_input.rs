@@ -13,7 +13,7 @@ use super::net::{
     Mode,
     State, //
 };
-use super::raw;
+use super::raw_input;
 use super::route::{
     self,
     Route, //
@@ -280,7 +280,7 @@ pub(super) fn local_deliver_finish(state: &State, ifindex: u32, mut skb: Skb) {
         }
     }
     state.counts.event(Counter::IpInDelivers);
-    let heard = state.has_raw() && raw::deliver(state, &header, &skb, ifindex);
+    let heard = state.has_raw() && raw_input::deliver(state, &header, &skb, ifindex);
     ip::input::deliver_finish(&mut skb, &header);
     match header.protocol {
         Protocol::ICMP => icmp_rcv(state, &header, ifindex, skb),

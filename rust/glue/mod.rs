@@ -20,7 +20,7 @@
 //! | [`af_rustnet`], [`inetsw`] | the family, and what socket(2) makes |
 //! | [`inet_sock`], [`ports`], [`sockopt`] | what all sockets have: names, ports, options |
 //! | [`tcp`] and `tcp_*`, [`udp`] | the transports' sockets |
-//! | [`raw`], [`ping`], [`datagram`], [`cork`] | raw and ping sockets, and what they share with UDP's |
+//! | [`raw`] and `raw_*`, [`ping`], [`datagram`], [`cork`] | raw and ping sockets, and what they share with UDP's |
 //! | [`drop`], [`proc`], [`proc_net`], [`sysctl`] | what is counted, shown, set |
 
 pub(crate) mod af_rustnet;
@@ -45,6 +45,8 @@ pub(crate) mod ports;
 pub(crate) mod proc;
 pub(crate) mod proc_net;
 pub(crate) mod raw;
+pub(crate) mod raw_input;
+mod raw_send;
 pub(crate) mod route;
 pub(crate) mod rx;
 pub(crate) mod sockopt;

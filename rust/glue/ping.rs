@@ -2,7 +2,7 @@
 //! Ping sockets: echo requests for everybody whose group `net.ipv4.ping_group_range` has.
 //!
 //! The identifier of the requests is the socket's port. Answers come the way of raw sockets' copies
-//! ([`raw::deliver`](super::raw::deliver)): the host's ping sockets may have the same identifier.
+//! ([`raw_input::deliver`](super::raw_input::deliver)): the host's ping sockets may have the same identifier.
 //!
 //! Mirrors [`ping.c`](srctree/net/ipv4/ping.c)
 

@@ -22,7 +22,7 @@ use super::net::{
     Ports,
     State, //
 };
-use super::raw;
+use super::raw_input;
 use crate::abstractions::bh;
 use crate::abstractions::netdevice::{
     NetDevice,
@@ -209,7 +209,7 @@ fn copy_to_raw(state: &State, packet: &Passing<'_>) {
     let ifindex = packet.input().map_or(0, NetDevice::ifindex);
     if let Some(mut skb) = packet.copy() {
         if let Ok(header) = ip::rcv(&mut skb, |_| ()) {
-            raw::deliver(state, &header, &skb, ifindex);
+            raw_input::deliver(state, &header, &skb, ifindex);
         }
         skb.consume();
     }
