@@ -52,6 +52,7 @@ pub(crate) mod rx;
 pub(crate) mod sockopt;
 pub(crate) mod sysctl;
 pub(crate) mod tcp;
+mod tcp_check_req;
 pub(crate) mod tcp_connect;
 pub(crate) mod tcp_env;
 pub(crate) mod tcp_ipv4;

@@ -13,6 +13,7 @@
 //! | `tcp_connect` | connect(2), disconnecting, closing |
 //! | `tcp_ipv4` | segments |
 //! | `tcp_request` | SYNs, half-open connections |
+//! | `tcp_check_req` | the segments that make them connections |
 //! | `tcp_listen` | listeners, accept(2) |
 //! | `tcp_timewait` | what is left of a connection |
 //! | `tcp_small_queue` | waiting for packets to leave this host |

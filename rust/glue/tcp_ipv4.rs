@@ -16,10 +16,11 @@ use super::{
         self as glue_tcp,
         Tcp, //
     },
-    tcp_request::{
+    tcp_check_req::{
         self,
         Checked, //
     },
+    tcp_request,
     tcp_timewait::{
         self,
         Verdict, //
@@ -262,7 +263,7 @@ fn rcv_mini(
     for _ in 0..8 {
         match found {
             Found::Sock(so) => return deliver(state, header, skb, seg, &so),
-            Found::HalfOpen(mini) => match tcp_request::check_req(state, skb, seg, &mini, way) {
+            Found::HalfOpen(mini) => match tcp_check_req::check_req(state, skb, seg, &mini, way) {
                 Checked::Done => return,
                 Checked::Drop(skb, reason) => return state.counts.drop(skb, reason),
                 Checked::Again(back) => skb = back,
@@ -316,7 +317,7 @@ fn listen(
         so.count_drop();
         return state.counts.drop(skb, DropReason::SocketFilter);
     }
-    let skb = match tcp_request::check_cookie(state, header, skb, seg, so) {
+    let skb = match tcp_check_req::check_cookie(state, header, skb, seg, so) {
         Checked::Done => return,
         Checked::Drop(skb, reason) => {
             so.count_drop();

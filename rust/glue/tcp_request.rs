@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! SYNs, half-open connections, and what becomes of them.
+//! SYNs, and the half-open connections that they make.
 //!
 //! A SYN makes a small object, which stands in the look-up table beside the connections and has a timer
-//! of its own. The ACK that ends the handshake makes the connection's socket in its place; the small
-//! object then goes on as the socket's place in the listener's accept queue. All of that happens without
-//! the listener's lock.
+//! of its own. The ACK that ends the handshake makes the connection's socket in its place
+//! ([`super::tcp_check_req`]); the small object then goes on as the socket's place in the listener's accept
+//! queue. All of that happens without the listener's lock.
 //!
-//! Locks, outer first: a child's socket; the listener's queue or a half-open connection; a chain of
-//! the look-up table.
+//! Locks, outer first: a half-open connection; a chain of the look-up table.
 //!
 //! Mirrors [`tcp_minisocks.c`](srctree/net/ipv4/tcp_minisocks.c), [`inet_connection_sock.c`](srctree/net/ipv4/inet_connection_sock.c)
 
 use super::{
-    inet_sock::{
-        self,
-        Inet, //
-    },
+    inet_sock,
     net::State,
     route::Route,
-    tcp::{
-        self as glue_tcp,
-        Tcp, //
-    },
+    tcp::Tcp,
     tcp_ipv4::{
         self,
         Sender, //
@@ -30,7 +23,6 @@ use super::{
 };
 use crate::{
     abstractions::{
-        ehash::Key,
         inet::{
             random_u32,
             JIFFY_NS, //
@@ -50,16 +42,10 @@ use crate::{
             Protocol as _, //
         },
         request,
-        rx_way::RxWay,
         skbuff::Skb,
         sock::{
             Sock,
             SockRef, //
-        },
-        sock_lock::{
-            self,
-            BhLock,
-            Locked, //
         },
     },
     bindings,
@@ -77,33 +63,30 @@ use crate::{
             cookie,
             listen::{
                 self,
-                CheckReq,
                 ListenConfig,
                 Request,
                 Retry, //
             },
-            SeqNum,
-            Surroundings, //
+            SeqNum, //
         },
         time::{
             Duration,
             Instant, //
         },
-        wire::ipv4::Addr, //
     },
 };
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
 /// Nanoseconds of a millisecond.
-const NANOS_PER_MILLI: u64 = 1_000_000;
+pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// A connection whose SYN was answered, then its place in the accept queue.
 pub(crate) struct HalfOpen {
-    listener: SockRef<Tcp>,
+    pub(super) listener: SockRef<Tcp>,
     pub(super) stage: Stage,
     /// The headers of its SYN (TCP_SAVE_SYN).
-    saved_syn: Option<Arc<Array<u8>>>,
+    pub(super) saved_syn: Option<Arc<Array<u8>>>,
 }
 
 /// Small things are small: the limit for what stands for a connection that is not yet one.
@@ -183,7 +166,7 @@ pub(super) fn is_listening(so: &Sock<Tcp>) -> bool {
 /// Forgets a half-open connection.
 ///
 /// Mirrors [`inet_csk_reqsk_queue_drop`](srctree/net/ipv4/inet_connection_sock.c)
-fn give_up(mini: &MiniRef<HalfOpen>, listener: &Sock<Tcp>) {
+pub(super) fn give_up(mini: &MiniRef<HalfOpen>, listener: &Sock<Tcp>) {
     if Tcp::table().remove_half_open(mini) {
         mini.del_timer();
         left(listener);
@@ -194,7 +177,7 @@ fn give_up(mini: &MiniRef<HalfOpen>, listener: &Sock<Tcp>) {
 }
 
 /// One half-open connection less.
-fn left(listener: &Sock<Tcp>) {
+pub(super) fn left(listener: &Sock<Tcp>) {
     if let Some(l) = listener.shared().listener.as_ref() {
         l.qlen.fetch_sub(1, Ordering::Relaxed);
     }
@@ -295,7 +278,7 @@ fn last_quarter(sysctl: &Sysctl, qlen: u32) -> bool {
 }
 
 /// The first sequence number and the timestamp offset of a connection.
-fn seq_and_ts_off(id: FourTuple, now: Instant) -> (u32, u32) {
+pub(super) fn seq_and_ts_off(id: FourTuple, now: Instant) -> (u32, u32) {
     match inet_sock::secrets() {
         Some(s) => secure_seq::seq_and_ts_off(id, &s.isn, now),
         None => (random_u32(), random_u32()),
@@ -303,7 +286,7 @@ fn seq_and_ts_off(id: FourTuple, now: Instant) -> (u32, u32) {
 }
 
 /// What `so`'s connections by `route` start from.
-fn config<'a>(
+pub(super) fn config<'a>(
     state: &'a State,
     so: &Sock<Tcp>,
     listener: &Listener,
@@ -334,7 +317,7 @@ fn config<'a>(
 /// the connection is made at once, and there is no timer.
 ///
 /// Mirrors [`inet_csk_reqsk_queue_hash_add`](srctree/net/ipv4/inet_connection_sock.c)
-fn insert(
+pub(super) fn insert(
     state: &State,
     so: &SockRef<Tcp>,
     listener: &Listener,
@@ -379,258 +362,6 @@ fn record_syn(listener: &Listener, skb: &Skb, seg: &tcp::Segment) -> Option<Arc<
     let before = from.len().checked_sub(skb.transport_header().len())?;
     let len = before.checked_add(usize::from(seg.doff))?;
     Arc::try_new(Array::try_concat(&[from.get(..len)?]).ok()?).ok()
-}
-
-/// A segment for a listener that may be the answer to a SYN cookie. [`Checked::Again`] gives it back if
-/// it is none.
-///
-/// Mirrors [`cookie_v4_check`](srctree/net/ipv4/syncookies.c)
-pub(super) fn check_cookie(
-    state: &State,
-    header: &Header,
-    skb: Skb,
-    seg: &tcp::Segment,
-    so: &SockRef<Tcp>,
-) -> Checked {
-    use tcp::Flags;
-    let answer = seg.flags.has(Flags::ACK) && !seg.flags.has(Flags::SYN.and(Flags::RST));
-    let Some(listener) = so.shared().listener.as_ref() else {
-        return Checked::Again(skb);
-    };
-    let overflow_at = listener.overflow_at.load(Ordering::Relaxed);
-    if !answer || overflow_at == 0 || !is_listening(so) || state.net.sysctl().tcp_syncookies() == 0
-    {
-        return Checked::Again(skb);
-    }
-    let now = inet_sock::now();
-    let overflow_at = Instant::from_nanos(overflow_at.saturating_mul(NANOS_PER_MILLI));
-    // Nobody's cookie if no flood was of late: forging one is then in vain.
-    if now.since(overflow_at) > cookie::VALID {
-        return Checked::Again(skb);
-    }
-    let id = FourTuple {
-        saddr: header.daddr,
-        daddr: header.saddr,
-        sport: seg.dest,
-        dport: seg.source,
-    };
-    let Ok(route) = Route::output(state, &Sender::of(so).flow(&id)) else {
-        return Checked::Drop(skb, DropReason::IpOutNoRoutes);
-    };
-    let Some(secrets) = inet_sock::secrets() else {
-        return Checked::Again(skb);
-    };
-    let (_, ts_offset) = seq_and_ts_off(id, now);
-    let cfg = config(state, so, listener, &route);
-    let Some(req) = cookie::check(&cfg, &secrets.cookie, seg, id, ts_offset, now) else {
-        state.counts.event(Counter::SyncookiesFailed);
-        return Checked::Again(skb);
-    };
-    state.counts.event(Counter::SyncookiesRecv);
-    if !request::security_conn_request(so, &skb) {
-        return Checked::Drop(skb, DropReason::SecurityHook);
-    }
-    let mini = match insert(state, so, listener, req, None) {
-        Ok(mini) => mini,
-        Err(reason) => return Checked::Drop(skb, reason),
-    };
-    let checked = establish(state, skb, seg, &mini, so, &id, RxWay::unasked(0));
-    if !matches!(checked, Checked::Done) {
-        // Nothing is kept of it: another segment will bring the cookie again.
-        give_up(&mini, so);
-    }
-    match checked {
-        Checked::Again(skb) => Checked::Drop(skb, DropReason::TcpOldSequence),
-        other => other,
-    }
-}
-
-/// What became of a segment for a half-open connection.
-pub(super) enum Checked {
-    /// It is taken care of.
-    Done,
-    /// Drop it.
-    Drop(Skb, DropReason),
-    /// Look it up again: the half-open connection is none any more.
-    Again(Skb),
-}
-
-/// A segment for a half-open connection.
-///
-/// Mirrors [`tcp_check_req`](srctree/net/ipv4/tcp_minisocks.c), [`tcp_v4_rcv`](srctree/net/ipv4/tcp_ipv4.c)
-pub(super) fn check_req(
-    state: &State,
-    mut skb: Skb,
-    seg: &tcp::Segment,
-    mini: &MiniRef<HalfOpen>,
-    way: RxWay,
-) -> Checked {
-    let now = inet_sock::now();
-    let listener = mini.lock().listener.hold();
-    if !is_listening(&listener) {
-        give_up(mini, &listener);
-        return Checked::Again(skb);
-    }
-    if !listener.filter(&mut skb, u32::from(seg.doff)) {
-        return Checked::Drop(skb, DropReason::SocketFilter);
-    }
-    let (id, verdict, again) = {
-        let mut half = mini.lock();
-        let Stage::Waiting(req) = &mut half.stage else {
-            return Checked::Again(skb);
-        };
-        let mut around = Surroundings {
-            sysctl: state.net.sysctl(),
-            now,
-            count: &mut |c| state.counts.event(c),
-        };
-        let verdict = listen::check_req(req, &mut around, seg);
-        let again = match verdict {
-            CheckReq::RetransmitSynAck => listen::synack(req, now),
-            _ => None,
-        };
-        (req.id, verdict, again)
-    };
-    let reply = |skb: Option<Skb>| {
-        if let Some(skb) = skb {
-            tcp_ipv4::send(state, &Sender::of(&listener), &id, skb);
-        }
-    };
-    match verdict {
-        CheckReq::Drop(reason) => return Checked::Drop(skb, reason),
-        CheckReq::Deferred => state.counts.event(Counter::TcpDeferAcceptDrop),
-        CheckReq::RetransmitSynAck => {
-            state.counts.event(Counter::TcpSynRetrans);
-            reply(again);
-        }
-        CheckReq::Ack(ack) => reply(Some(ack)),
-        CheckReq::Kill(rst, reason) => {
-            state.counts.event(Counter::AttemptFails);
-            state.counts.event(Counter::EmbryonicRsts);
-            reply(rst);
-            give_up(mini, &listener);
-            return Checked::Drop(skb, reason);
-        }
-        CheckReq::Reset(rst) => {
-            state.counts.event(Counter::OutRsts);
-            reply(rst);
-        }
-        CheckReq::Establish => return establish(state, skb, seg, mini, &listener, &id, way),
-    }
-    skb.consume();
-    Checked::Done
-}
-
-/// The handshake is over: makes the connection's socket and gives it the segment.
-///
-/// Mirrors [`tcp_v4_syn_recv_sock`](srctree/net/ipv4/tcp_ipv4.c), [`tcp_child_process`](srctree/net/ipv4/tcp_minisocks.c)
-fn establish(
-    state: &State,
-    skb: Skb,
-    seg: &tcp::Segment,
-    mini: &MiniRef<HalfOpen>,
-    so: &SockRef<Tcp>,
-    id: &FourTuple,
-    way: RxWay,
-) -> Checked {
-    let Some(listener) = so.shared().listener.as_ref() else {
-        return Checked::Drop(skb, DropReason::NoSocket);
-    };
-    if so.ack_backlog() > so.max_ack_backlog() {
-        // The peer believes that the connection stands; its data, or our SYN-ACK sent again, will bring
-        // another ACK when there may be room.
-        state.counts.event(Counter::ListenOverflows);
-        state.counts.event(Counter::ListenDrops);
-        if state.net.sysctl().tcp_abort_on_overflow() != 0 {
-            if let Some(rst) = tcp::send_reset(seg, *id) {
-                state.counts.event(Counter::OutRsts);
-                tcp_ipv4::send(state, &Sender::of(so), id, rst);
-            }
-            state.counts.event(Counter::EmbryonicRsts);
-            give_up(mini, so);
-        }
-        return Checked::Drop(skb, DropReason::TcpListenOverflow);
-    }
-    let Some(child) = new_child(so, listener, id) else {
-        state.counts.event(Counter::ListenDrops);
-        return Checked::Drop(skb, DropReason::Nomem);
-    };
-    child.set_way(way);
-    let name: Key = inet_sock::name(state.net, id);
-    let mut lock = BhLock::nested(&child);
-    let Some(mut l) = lock.unowned() else {
-        return Checked::Drop(skb, DropReason::Nomem);
-    };
-    {
-        let half = mini.lock();
-        if let Stage::Waiting(req) = &half.stage {
-            glue_tcp::enter(&mut l, |tp, env| {
-                tp.open_request(env, req, &listener.template.lock().tp);
-            });
-        }
-    }
-    if !Tcp::table().replace_half_open(mini, &child, &name) {
-        // Another CPU was faster: the segment is for its child.
-        discard(&mut l);
-        return Checked::Again(skb);
-    }
-    mini.del_timer();
-    left(so);
-    let saved_syn = {
-        let mut half = mini.lock();
-        half.stage = Stage::Over;
-        half.saved_syn.take()
-    };
-    l.private().saved_syn = saved_syn;
-    state.counts.event(Counter::PassiveOpens);
-    child.security_conn_established(&skb);
-    if let Err(child) = listener.push(so, mini, child.hold()) {
-        sock_lock::orphan(&child);
-        glue_tcp::enter(&mut l, |tp, env| tp.abort(env));
-        return Checked::Drop(skb, DropReason::TcpListenOverflow);
-    }
-    glue_tcp::do_rcv(&mut l, skb, seg);
-    drop(l);
-    drop(lock);
-    so.data_ready();
-    Checked::Done
-}
-
-/// The socket of a connection of `so`'s, between the ends `id`; in no table yet.
-fn new_child(so: &Sock<Tcp>, listener: &Listener, id: &FourTuple) -> Option<SockRef<Tcp>> {
-    let child = proto::clone(so)?;
-    child.set_state(bindings::TCP_SYN_RECV as u8);
-    child.set_rcv_saddr(id.saddr.to_u32());
-    child.set_saddr(id.saddr.to_u32());
-    child.set_daddr(id.daddr.to_u32());
-    child.set_num(id.sport);
-    child.set_dport(id.dport);
-    child.set_ip_id(random_u32() as u16);
-    child.set_max_ack_backlog(0);
-    child.set_ack_backlog(0);
-    let binding = listener.template.lock().binding;
-    let binding = binding.and_then(|b| {
-        let mut bound = inet_sock::bound_of(&child, false);
-        bound.rcv_saddr = Addr::from_u32(id.saddr.to_u32());
-        Tcp::ports()?.inherit(&b, bound).ok()
-    });
-    let mut lock = BhLock::nested(&child);
-    let mut l = lock.unowned()?;
-    l.private().binding = binding;
-    if binding.is_none() {
-        discard(&mut l);
-        return None;
-    }
-    drop(l);
-    drop(lock);
-    Some(child)
-}
-
-/// A child that nobody will ever know.
-fn discard(l: &mut Locked<'_, Tcp>) {
-    glue_tcp::enter(l, |tp, env| tp.reset_for_reuse(env));
-    l.set_state(bindings::TCP_CLOSE as u8);
-    sock_lock::orphan(l);
 }
 
 /// Tells `f` of a half-open connection: its ends, how often its SYN-ACK was sent again, whose it is.
