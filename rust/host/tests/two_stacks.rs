@@ -11,8 +11,7 @@ use rustnet_stack::stack::errno::Errno;
 use rustnet_stack::stack::socket::FourTuple;
 use rustnet_stack::stack::tcp::{SendStep, State};
 use rustnet_stack::stack::time::Duration;
-use rustnet_stack::testutil::host::Two;
-use rustnet_stack::testutil::{pattern, Wire};
+use rustnet_stack::testutil::{pattern, Two, Wire};
 
 /// What one side of a conversation has still to do.
 struct Side {

@@ -7,7 +7,8 @@
 //!
 //! * [`net`]: [`Net`], packets on their way, and [`Wire`], what may happen to them there;
 //! * [`world`]: [`World`], the [`Env`](crate::stack::env::Env) of one connection;
-//! * [`host`]: [`FakeHost`], an IPv4 host with TCP: listeners, connections, TIME_WAITs, resets.
+//! * [`host`]: [`FakeHost`], an IPv4 host with TCP: listeners, connections, TIME_WAITs, resets;
+//! * [`two`]: [`Two`], a pair of them and the network between.
 
 pub mod net;
 
@@ -15,12 +16,15 @@ pub mod world;
 
 pub mod host;
 
+pub mod two;
+
 pub use host::FakeHost;
 pub use net::{
     Net,
     Rng,
     Wire, //
 };
+pub use two::Two;
 pub use world::{
     next_deadline,
     World, //
