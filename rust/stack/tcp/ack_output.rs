@@ -4,8 +4,9 @@
 use super::{
     cong::Event,
     ecn,
+    header::Header,
     options::OutOptions,
-    output::{Burst, Header},
+    output::Burst,
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Flags},

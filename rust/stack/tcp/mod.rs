@@ -11,7 +11,9 @@
 //! | file | holds | C |
 //! |---|---|---|
 //! | `sendmsg` | user data into the write queue; when to push | tcp.c |
-//! | `output` | the write queue onto the wire: windows, Nagle, segmentation, headers | tcp_output.c |
+//! | `output`, `header` | the write queue onto the wire: windows, Nagle, segmentation, headers | tcp_output.c |
+//! | `mss` | how large a segment may be | tcp_output.c |
+//! | `sndbuf` | the send buffer, and who waits for room in it | tcp_input.c |
 //! | `ack_output` | segments without data: ACK, SYN, FIN, RST, probes | tcp_output.c |
 //! | `gather` | segments and ACKs that come in bursts | tcp_ipv4.c, tcp_input.c |
 //! | `window` | the window we offer | tcp_output.c |
@@ -21,7 +23,8 @@
 //! | `cookie` | connections that nothing is kept of | syncookies.c |
 //! | `input` | which state takes a segment how | tcp_input.c |
 //! | `validate` | is the segment acceptable: PAWS, window, RFC 5961 | tcp_input.c |
-//! | `ack` | acknowledgements: the retransmission queue shrinks | tcp_input.c |
+//! | `ack`, `told` | acknowledgements: in what order one is worked off, and what it told | tcp_input.c |
+//! | `clean` | the retransmission queue shrinks | tcp_input.c |
 //! | `sacktag` | what SACK tells of the retransmission queue | tcp_input.c |
 //! | `recovery`, `undo` | loss recovery, and taking it back | tcp_input.c |
 //! | `rack`, `tlp` | what is lost by the time it was sent; probing for losses at the end | tcp_recovery.c, tcp_output.c |
@@ -49,6 +52,12 @@ mod sendmsg;
 
 mod output;
 
+mod header;
+
+mod mss;
+
+mod sndbuf;
+
 mod ack_output;
 
 mod gather;
@@ -72,6 +81,10 @@ mod input;
 mod validate;
 
 mod ack;
+
+mod told;
+
+mod clean;
 
 mod sacktag;
 

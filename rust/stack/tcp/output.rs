@@ -3,27 +3,20 @@
 
 use super::{
     chrono::Kind,
+    header::Header,
     options::OutOptions,
     pacing::{Defer, Pacing},
     seq::SeqNum,
     skb::{Cb, Flags, Marks},
     sock::Sock,
-    state::{Pending, State},
-    HEADER_LEN,
-    TSTAMP_ALIGNED, //
+    state::{Pending, State}, //
 };
 use crate::platform::{SkBuff, Skb};
 use crate::stack::{
     counters::Counter,
     env::Env,
-    errno::Errno,
-    wire::{checksum, put}, //
+    errno::Errno, //
 };
-
-/// Offset of the checksum in the header, in bytes.
-const CHECK_OFFSET: u16 = 16;
-/// Length of an IPv4 header without options, in bytes.
-const IP_HEADER_LEN: u32 = 20;
 
 /// How much one call of [`Sock::write_xmit`] may send (`push_one`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,88 +30,6 @@ pub(super) enum Burst {
 }
 
 impl Sock {
-    /// Takes a new path MTU or GSO limit into account.
-    ///
-    /// Mirrors [`tcp_sync_mss`](srctree/net/ipv4/tcp_output.c).
-    pub(super) fn sync_mss<E: Env>(&mut self, env: &mut E) {
-        let Some(path) = env.path() else { return };
-        if path.mtu == self.pmtu && path.gso_max_size == self.gso_max_size {
-            return;
-        }
-        self.pmtu = path.mtu;
-        self.gso_max_size = path.gso_max_size;
-        let options = if self.ts_ok { TSTAMP_ALIGNED } else { 0 } as u32;
-        // 3.7.1: Eff.snd.MSS = min(SendMSS + 20, MMS_S) - TCPhdrsize - IPoptionsize.
-        let mss = path
-            .mtu
-            .saturating_sub(IP_HEADER_LEN + HEADER_LEN as u32)
-            .min(u32::from(self.mss_clamp))
-            .max(env.sysctl().tcp_min_snd_mss())
-            .saturating_sub(options)
-            .max(8);
-        // A window that never exceeds half the peer's largest keeps the pipe from stalling on one segment.
-        let mss = self.bound_to_half_wnd(mss).min(65_000);
-        self.mss_cache = mss as u16;
-        let segs = path.gso_max_size.checked_div(mss).unwrap_or(1);
-        self.gso_segs = segs.clamp(1, u32::from(path.gso_max_segs.max(1))) as u16;
-    }
-
-    /// Payload of a full segment that leaves now: SACK blocks that are to be told take room.
-    ///
-    /// Mirrors [`tcp_current_mss`](srctree/net/ipv4/tcp_output.c).
-    #[inline]
-    pub(super) fn current_mss(&self) -> u32 {
-        let mss = u32::from(self.mss_cache);
-        if !self.has_sacks() {
-            return mss;
-        }
-        let blocks = u32::from(self.eff_sacks(self.tstamp_len()).len());
-        mss.saturating_sub(4 + 8 * blocks).max(8)
-    }
-
-    /// Bytes that the timestamp option takes in every segment.
-    #[inline]
-    pub(super) fn tstamp_len(&self) -> usize {
-        if self.ts_ok {
-            TSTAMP_ALIGNED
-        } else {
-            0
-        }
-    }
-
-    /// At most half of the largest window that the peer has offered, if that is small.
-    ///
-    /// Mirrors [`tcp_bound_to_half_wnd`](srctree/include/net/tcp.h).
-    fn bound_to_half_wnd(&self, size: u32) -> u32 {
-        let cutoff = if self.max_window > 536 {
-            self.max_window >> 1
-        } else {
-            self.max_window
-        };
-        if cutoff != 0 && size > cutoff {
-            cutoff.max(68 - IP_HEADER_LEN - HEADER_LEN as u32)
-        } else {
-            size
-        }
-    }
-
-    /// Payload of a full segment on the present path, and how much to gather for one GSO packet.
-    ///
-    /// Mirrors [`tcp_send_mss`](srctree/net/ipv4/tcp.c).
-    #[inline]
-    pub(super) fn send_mss<E: Env>(&mut self, env: &mut E) -> (u32, u32) {
-        self.sync_mss(env);
-        let mss = self.current_mss();
-        let goal = mss.saturating_mul(u32::from(self.gso_segs));
-        let bound = self.bound_to_half_wnd(goal);
-        if bound < goal {
-            // Whole segments only.
-            let segs = bound.checked_div(mss).unwrap_or(0).max(1);
-            return (mss, mss.saturating_mul(segs));
-        }
-        (mss, goal)
-    }
-
     /// The right edge of the peer's window.
     #[inline]
     pub(super) fn wnd_end(&self) -> SeqNum {
@@ -548,41 +459,6 @@ impl Sock {
         self.push_pending_frames(env, false);
         self.check_space(env);
     }
-
-    /// Lets writers know of room that acknowledgements made.
-    ///
-    /// Mirrors [`tcp_check_space`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn check_space<E: Env>(&mut self, env: &mut E) {
-        if self.check_space {
-            self.check_space = false;
-            if env.writer_waits() {
-                self.sndbuf_expand(env);
-                env.write_space();
-                // As many bytes free as half of what is queued: the writer goes on.
-                let queued = env.wmem_queued();
-                if env.sndbuf().saturating_sub(queued) >= queued >> 1 {
-                    self.chrono_stop(env.now(), Kind::SndbufLimited);
-                }
-            }
-        }
-    }
-
-    /// Grows the send buffer with the congestion window, so that the writer never is the limit: two
-    /// windows, one in flight and one to be written while it is.
-    ///
-    /// Mirrors [`tcp_sndbuf_expand`](srctree/net/ipv4/tcp_input.c).
-    pub(super) fn sndbuf_expand<E: Env>(&mut self, env: &mut E) {
-        // A full segment's true size: payload, headers, and the buffer's own structures.
-        let per_mss = u32::from(self.mss_clamp.max(self.mss_cache))
-            .min(65_000)
-            .saturating_add(320 + 768)
-            .next_power_of_two();
-        let segs = self.snd_cwnd.max(super::INIT_CWND);
-        let bytes = per_mss.saturating_mul(segs).saturating_mul(2);
-        if bytes > env.sndbuf() {
-            env.set_sndbuf(bytes);
-        }
-    }
 }
 
 /// Notes how many segments of `mss` bytes `len` bytes make.
@@ -597,44 +473,5 @@ pub(super) fn set_segs(cb: &mut Cb, len: u32, mss: u32) {
         let segs = len.checked_add(mss.wrapping_sub(1)).unwrap_or(len) / mss.max(1);
         cb.pcount = segs.min(u32::from(u16::MAX)) as u16;
         cb.gso_size = mss.min(u32::from(u16::MAX)) as u16;
-    }
-}
-
-/// The fixed part of a header.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    pub(super) seq: SeqNum,
-    pub(super) ack: SeqNum,
-    pub(super) flags: Flags,
-    pub(super) window: u16,
-    pub(super) urg_ptr: u16,
-}
-
-impl Header {
-    /// Puts the header and `opts` before `skb`'s payload, the checksum left to the device.
-    /// `None` when the headroom is too small.
-    #[inline]
-    pub(super) fn push(
-        &self,
-        skb: &mut Skb,
-        id: crate::stack::socket::FourTuple,
-        opts: &OutOptions,
-    ) -> Option<()> {
-        let hlen = HEADER_LEN.wrapping_add(opts.len());
-        let total = skb.len().checked_add(hlen)? as u32;
-        let pseudo = checksum::pseudo_header(id.saddr, id.daddr, 6, total);
-        let (h, rest) = skb.push(hlen)?.split_first_chunk_mut::<HEADER_LEN>()?;
-        let off = (hlen as u8 >> 2) << 4;
-        let h = put(h, id.ports().to_be_bytes());
-        let h = put(h, self.seq.get().to_be_bytes());
-        let h = put(h, self.ack.get().to_be_bytes());
-        let h = put(h, [off, self.flags.bits()]);
-        let h = put(h, self.window.to_be_bytes());
-        let h = put(h, (checksum::fold(pseudo) as u16).to_be_bytes());
-        put(h, self.urg_ptr.to_be_bytes());
-        opts.emit(rest);
-        skb.reset_transport_header();
-        skb.set_csum_partial(CHECK_OFFSET);
-        Some(())
     }
 }

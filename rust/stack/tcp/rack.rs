@@ -5,11 +5,11 @@
 //! is marked lost leaves that order until it is sent again.
 
 use super::{
-    ack::{sent_after, Ack},
     seq::SeqNum,
     skb::{Cb, Marks},
     sock::Sock,
-    state::{CaState, Pending}, //
+    state::{CaState, Pending},
+    told::{sent_after, Ack}, //
 };
 use crate::stack::{
     env::Env,

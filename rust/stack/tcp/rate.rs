@@ -10,9 +10,9 @@
 //! Mirrors [`tcp_rate_gen`](srctree/net/ipv4/tcp_input.c), draft-cheng-iccrg-delivery-rate-estimation.
 
 use super::{
-    ack::Ack,
     skb::Cb,
-    sock::Sock, //
+    sock::Sock,
+    told::Ack, //
 };
 use crate::stack::{
     env::Env,

@@ -14,12 +14,12 @@
 //! falls proportionally (RFC 6937); what turns out to have been for nothing is undone (`undo`).
 
 use super::{
-    ack::{Ack, Told},
     cong::{AckSample, Event},
     sacktag::max_reordering,
     skb::Marks,
     sock::Sock,
-    state::CaState, //
+    state::CaState,
+    told::{Ack, Told}, //
 };
 use crate::stack::{
     counters::Counter,

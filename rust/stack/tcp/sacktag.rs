@@ -16,13 +16,13 @@
 //! walked, for where a block begins: a peer that sends SACKs costs what is new in them (CVE-2019-11478).
 
 use super::{
-    ack::{Ack, Told},
     sack::{SackBlock, SackList},
     segment::Segment,
     seq::SeqNum,
     skb::{Cb, Marks},
     sock::Sock,
-    state::CaState, //
+    state::CaState,
+    told::{Ack, Told}, //
 };
 use crate::platform::RtxQueue;
 use crate::stack::{

@@ -3,9 +3,9 @@
 
 use super::{
     ack_output,
+    header::Header,
     oow::{LastOowAck, Surroundings},
     options::OutOptions,
-    output::Header,
     segment::Segment,
     seq::SeqNum,
     skb::Flags,

@@ -5,12 +5,12 @@
 //! lets RACK see the loss.
 
 use super::{
-    ack::{Ack, Told},
     output::Burst,
     rack::TIMEOUT_MIN,
     sock::Sock,
     state::{CaState, Pending},
-    TIMEOUT_INIT, //
+    told::{Ack, Told}, //
+    TIMEOUT_INIT,
 };
 use crate::stack::{
     counters::Counter,

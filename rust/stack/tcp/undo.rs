@@ -6,12 +6,12 @@
 //! timeout, data arrive that were never retransmitted (F-RTO, RFC 5682).
 
 use super::{
-    ack::{Ack, Told},
     rack::RECOVERY_THRESH,
     recovery::Rexmit,
     skb::Marks,
     sock::Sock,
-    state::{CaState, State}, //
+    state::{CaState, State},
+    told::{Ack, Told}, //
 };
 use crate::stack::{
     counters::Counter,
