@@ -35,5 +35,6 @@ pub(crate) use crate::abstractions::skbuff::{
     Skb,
     MAX_FRAG_BYTES,
     MAX_HEADER,
-    SKB_OVERHEAD, //
+    SHARED_INFO_SIZE,
+    SK_BUFF_SIZE, //
 };

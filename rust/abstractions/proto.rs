@@ -206,6 +206,16 @@ impl<P: Protocol> Proto<P> {
         unsafe { self.pressure.get().read_volatile() != 0 }
     }
 
+    /// Whether the memory in use is below the first number of `tcp_mem`.
+    ///
+    /// Mirrors [`sk_prot_mem_limits`](srctree/include/net/sock.h)
+    #[inline]
+    pub fn below_low_mark(&self) -> bool {
+        // SAFETY: Written before the first socket, and never again.
+        let [low, _, _] = unsafe { *self.mem.get() };
+        self.allocated() < low as i64
+    }
+
     /// Sockets that exist, roughly (`sockets_allocated`).
     pub fn sockets(&self) -> i64 {
         // SAFETY: The counter is initialised while the protocol is registered; reading it before gives 0.

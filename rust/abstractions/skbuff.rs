@@ -34,10 +34,12 @@ use core::sync::atomic::{
 
 pub(super) type Headers = bindings::sk_buff__bindgen_ty_4__bindgen_ty_2;
 
-/// True size of an empty buffer, as charged to a socket, in bytes: `struct sk_buff` and its shared info.
-pub const SKB_OVERHEAD: usize = size_of::<bindings::sk_buff>()
-    .next_multiple_of(bindings::SMP_CACHE_BYTES)
-    + size_of::<bindings::skb_shared_info>().next_multiple_of(bindings::SMP_CACHE_BYTES);
+/// What a `struct sk_buff` is charged as, in bytes.
+pub const SK_BUFF_SIZE: usize =
+    size_of::<bindings::sk_buff>().next_multiple_of(bindings::SMP_CACHE_BYTES);
+/// What the shared info behind a packet's data is charged as, in bytes.
+pub const SHARED_INFO_SIZE: usize =
+    size_of::<bindings::skb_shared_info>().next_multiple_of(bindings::SMP_CACHE_BYTES);
 /// Room for every header below the transport, in bytes (`MAX_TCP_HEADER`).
 pub const MAX_HEADER: usize = bindings::MAX_TCP_HEADER;
 /// What one buffer's fragments hold at the most, in bytes.

@@ -407,6 +407,11 @@ impl Env for TcpEnv<'_> {
         Tcp::proto().under_pressure()
     }
 
+    #[inline]
+    fn buffers_may_grow(&self) -> bool {
+        !Tcp::proto().under_pressure() && Tcp::proto().below_low_mark()
+    }
+
     /// Mirrors [`tcp_set_state`](srctree/net/ipv4/tcp.c)
     fn set_state(&mut self, state: State) {
         let sk = self.sk.sock();

@@ -171,6 +171,10 @@ pub trait Env {
     /// Whether the protocol as a whole is short of memory (`tcp_mem`).
     fn under_memory_pressure(&self) -> bool;
 
+    /// Whether buffers may grow: the protocol as a whole is not short of memory, and has not come near it (the first
+    /// number of `tcp_mem`).
+    fn buffers_may_grow(&self) -> bool;
+
     /// Mirrors the connection's state where lock-free readers find it (poll, look-ups, /proc).
     /// [`State::Close`] also removes the socket from the look-up tables.
     fn set_state(&mut self, state: State);

@@ -33,8 +33,12 @@ pub use sysctl::Sysctl;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault;
 
-/// True size of an empty buffer, as charged to a socket, in bytes: `struct sk_buff` and its shared info.
-pub const SKB_OVERHEAD: usize = 768;
+/// What a `struct sk_buff` is charged as, in bytes.
+pub const SK_BUFF_SIZE: usize = 256;
+/// What the shared info behind a packet's data is charged as, in bytes.
+pub const SHARED_INFO_SIZE: usize = 320;
+/// True size of an empty buffer, as charged to a socket, in bytes.
+const SKB_OVERHEAD: usize = SK_BUFF_SIZE + SHARED_INFO_SIZE;
 /// Room for every header below the transport, in bytes (`MAX_TCP_HEADER`).
 pub const MAX_HEADER: usize = 320;
 /// What one buffer's fragments hold at the most, in bytes.

@@ -69,7 +69,7 @@ impl Sock {
     pub(super) fn clamp_window<E: Env>(&mut self, env: &mut E) {
         self.ack.quick = 0;
         let used = env.rmem_alloc();
-        if !env.under_memory_pressure() {
+        if env.buffers_may_grow() {
             env.set_rcvbuf(used);
         }
         if used > env.rcvbuf() {

@@ -64,6 +64,10 @@ pub struct World {
     pub ack_stamps: Vec<u32>,
     /// Charged to the send queue, in bytes.
     pub wmem: usize,
+    /// The protocol is short of memory.
+    pub pressure: bool,
+    /// Somebody waits for room in the send buffer, however full it is by now (`SOCK_NOSPACE`).
+    pub nospace: bool,
     /// Charged to the receive queue, in bytes.
     pub rmem: Rc<Cell<usize>>,
     /// Segments handed to IP and not taken yet.
@@ -120,6 +124,8 @@ impl World {
             sigurg: 0,
             ack_stamps: Vec::new(),
             wmem: 0,
+            pressure: false,
+            nospace: false,
             rmem: Rc::new(Cell::new(0)),
             out: VecDeque::new(),
             state: State::Close,
@@ -333,7 +339,11 @@ impl Env for World {
     }
 
     fn under_memory_pressure(&self) -> bool {
-        false
+        self.pressure
+    }
+
+    fn buffers_may_grow(&self) -> bool {
+        !self.pressure
     }
 
     fn set_state(&mut self, state: State) {
@@ -389,7 +399,7 @@ impl Env for World {
     }
 
     fn writer_waits(&self) -> bool {
-        self.wmem >= self.sndbuf as usize
+        self.nospace || self.wmem >= self.sndbuf as usize
     }
 
     fn write_space(&mut self) {

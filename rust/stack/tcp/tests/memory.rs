@@ -4,7 +4,9 @@
 
 use super::script::{
     done,
-    established, //
+    established,
+    send,
+    Seg, //
 };
 use super::*;
 use crate::platform::{
@@ -199,6 +201,30 @@ fn sendmsg__full_buffer_waits() {
     assert!(h.world.wmem >= h.world.sndbuf as usize);
     assert!(h.world.wmem <= h.world.sndbuf as usize + 100_000);
     done(h);
+}
+
+/// Sends `segs` segments with somebody waiting to send more, and has one acknowledged: what the send buffer of
+/// 16 kB is then.
+fn sndbuf_after(segs: usize, pressure: bool) -> u32 {
+    let mut h = established();
+    let n = segs * 1460;
+    assert_eq!(h.write(&pattern(n)).0, n);
+    h.world.sndbuf = 16_384;
+    h.world.pressure = pressure;
+    h.world.nospace = true;
+    send!(h, A, seq script::IRS + 1, ack script::ISS + 1 + 1460).expect("an ACK");
+    let sndbuf = h.world.sndbuf;
+    done(h);
+    sndbuf
+}
+
+#[test]
+fn sndbuf__grows_while_the_window_has_room_and_there_is_memory() {
+    // Eleven segments at 2 * (roundup_pow_of_two(1460 + headers) + struct sk_buff).
+    assert_eq!(sndbuf_after(10, false), 2 * 11 * (4096 + 256));
+    assert_eq!(sndbuf_after(10, true), 16_384);
+    // What waits fills the window of eleven again.
+    assert_eq!(sndbuf_after(12, false), 16_384);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub const CASES: &[Case] = &[
     Case::two(G, "SO_ATTACH_FILTER_drops_what_it_refuses", filter),
     Case::two(G, "SO_REUSEPORT_shares_a_port", reuseport),
     Case::one(G, "TCP_options_on_UDP", tcp_on_udp),
+    Case::two(G, "SO_SNDBUF_grows_alike_at_both_ends", sndbuf),
     Case::two(
         G,
         "SO_TIMESTAMP_when_the_bytes_of_a_stream_came",
@@ -395,6 +396,16 @@ fn save_syn(ctx: &Ctx) -> Result<()> {
         l.set(c::IPPROTO_TCP, c::TCP_SAVE_SYN, 3),
         c::EINVAL,
     )
+}
+
+/// A connection's send buffer is made for its first window, which is the same for both ends.
+fn sndbuf(ctx: &Ctx) -> Result<()> {
+    let of = |s: &Sock| s.get(c::SOL_SOCKET, c::SO_SNDBUF).sys("SO_SNDBUF");
+    let (client, server) = ctx.connected()?;
+    let fresh = of(&ctx.tcp()?)?;
+    check!(of(&client)? > fresh, "it is {fresh} still");
+    check_eq!(of(&client)?, of(&server)?, "the ends' SO_SNDBUF");
+    Ok(())
 }
 
 /// The time in a control message: seconds and nanoseconds.
